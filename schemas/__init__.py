@@ -1,0 +1,1 @@
+"""The contracts: all that two parts of tidegate must agree on, and nothing else."""

@@ -1,0 +1,52 @@
+"""What could not be judged, and why: the closed list of reasons and the headers."""
+
+from enum import StrEnum
+from typing import Final
+
+from pydantic import NonNegativeInt
+
+from schemas.contract import Contract, Name
+
+HEADER_PREFIX: Final = "tidegate."
+
+
+class Reason(StrEnum):
+    """Why a record could not be judged. The list is closed; each has its place in the docs."""
+
+    VALUE_TOO_LARGE = "value_too_large"
+    KEY_TOO_LARGE = "key_too_large"
+    TOO_MANY_HEADERS = "too_many_headers"
+    KEY_MISSING = "key_missing"
+    KEY_NOT_UTF8 = "key_not_utf8"
+    VALUE_NOT_UTF8 = "value_not_utf8"
+    VALUE_NOT_JSON = "value_not_json"
+    SCHEMA = "schema"
+    NOT_SCORABLE = "not_scorable"
+    REFUSED_BY_BROKER = "refused_by_broker"
+
+
+# A run of these is the mark of a bad deploy, ours or the publisher's. The rest is what any
+# hostile account can cause at will, and must never stop the worker.
+MADE_BY_A_DEPLOY: Final = frozenset({Reason.VALUE_NOT_JSON, Reason.SCHEMA, Reason.NOT_SCORABLE})
+
+
+class DeadLetterHeaders(Contract):
+    """The headers that a dead letter carries beside those it came with, all as text.
+
+    Key, value and the other headers of a dead letter are the bytes of the record as it
+    came. Only where the broker itself refused the payload is the value left out.
+    """
+
+    reason: Reason
+    detail: str
+    source_topic: Name
+    source_partition: NonNegativeInt
+    source_offset: NonNegativeInt
+    source_timestamp: int
+
+    def encode(self) -> list[tuple[str, bytes]]:
+        """Return the headers as Kafka wants them: `tidegate.source.offset`, and so on."""
+        return [
+            (HEADER_PREFIX + name.replace("_", "."), str(value).encode())
+            for name, value in self.model_dump(mode="json").items()
+        ]

@@ -1,0 +1,1 @@
+"""Comments with labels in, a bundle out. Runs and ends."""

@@ -1,0 +1,1 @@
+"""Comments in, verdicts out. Runs for ever."""
