@@ -1,11 +1,13 @@
 """What every contract has in common: how strict it is, and what its errors may show."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-# The id of a comment is a Kafka key and a part of ours; 256 characters hold any UUID or URL slug.
-CommentId = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+# The id of a comment is a Kafka key too; this holds any UUID or URL slug.
+MOST_CHARACTERS_OF_AN_ID: Final = 256
+
+CommentId = Annotated[str, StringConstraints(min_length=1, max_length=MOST_CHARACTERS_OF_AN_ID)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 

@@ -17,7 +17,7 @@ class Reason(StrEnum):
     KEY_TOO_LARGE = "key_too_large"
     TOO_MANY_HEADERS = "too_many_headers"
     KEY_MISSING = "key_missing"
-    KEY_NOT_UTF8 = "key_not_utf8"
+    KEY_NOT_AN_ID = "key_not_an_id"
     VALUE_NOT_UTF8 = "value_not_utf8"
     VALUE_NOT_JSON = "value_not_json"
     SCHEMA = "schema"

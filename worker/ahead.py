@@ -1,0 +1,91 @@
+"""One thread and one bounded queue: the joint between two rooms."""
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from queue import Empty, Full, Queue
+from threading import Event, Thread
+from typing import Any, Final, TypeVar
+
+from worker.pulse import Pulse
+
+W = TypeVar("W")
+
+TICK_S: Final = 0.25  # how often a thread that waits looks up
+JOIN_S: Final = 10  # how long a thread may take to end; one that hangs is left to die with us
+
+_END: Final = object()
+
+
+class _Failed:
+    """An error on its way to the reader."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def ahead(
+    windows: Iterable[W],
+    name: str,
+    abandon: Event,
+    pulse: Pulse,
+    while_full: Callable[[], None] = lambda: None,
+) -> Generator[W, None, None]:
+    """Draw `windows` in a thread of their own, one ahead of the reader.
+
+    The queue holds one window: enough to overlap two rooms, and no more, since what waits
+    here is late. An error travels the road the windows travel: it is raised here, in its
+    turn. While the reader is behind, `while_full` is called in that thread every TICK_S.
+
+    Args:
+        windows: drawn in the new thread only.
+        name: the thread's, for liveness and logs.
+        abandon: when set, the thread ends after the window it is at.
+        pulse: told that a thread turns, whichever waits.
+        while_full: what the drawing thread must go on doing while it cannot put.
+    """
+    queue: Queue[Any] = Queue(maxsize=1)
+
+    def put(item: object) -> None:
+        while not abandon.is_set():
+            pulse.beat()
+            try:
+                queue.put(item, timeout=TICK_S)
+            except Full:
+                while_full()
+            else:
+                return
+
+    def draw() -> None:
+        try:
+            for window in windows:
+                put(window)
+                if abandon.is_set():
+                    break
+        except BaseException as error:  # noqa: BLE001 - it is raised again, in the reader
+            put(_Failed(error))
+        else:
+            put(_END)
+        finally:
+            pulse.rest()
+
+    thread = Thread(target=draw, name=name, daemon=True)
+    thread.start()
+    try:
+        yield from _read(queue, thread, pulse)
+    finally:
+        thread.join(JOIN_S)
+
+
+def _read(queue: Queue[Any], thread: Thread, pulse: Pulse) -> Iterator[Any]:
+    while True:
+        pulse.beat()
+        try:
+            item = queue.get(timeout=TICK_S)
+        except Empty:
+            if not thread.is_alive() and queue.empty():
+                return  # abandoned before it could put its end
+            continue
+        if item is _END:
+            return
+        if isinstance(item, _Failed):
+            raise item.error
+        yield item

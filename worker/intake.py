@@ -1,0 +1,315 @@
+"""The Consumer: windows of raw messages, each with its claim.
+
+Only the thread that draws `windows` touches the Consumer; any other caller would wait for a
+`consume()` that is under way, and a revocation that waits for such a caller would never end.
+Callbacks run inside `consume()` and `poll()`, in this thread. They never raise, since an
+exception that leaves `consume()` takes the messages along that it held.
+"""
+
+from collections.abc import Callable, Iterator
+from time import monotonic
+from typing import Any, Final, cast
+
+import structlog
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from schemas.errors import ClusterError
+from worker.settings import GroupProtocol
+from worker.shared import Shared, Stop
+from worker.window import Fetched, Headers, Partition, Record
+
+log = structlog.get_logger()
+
+IDLE_S: Final = 0.5  # how long one call waits for a first message; bounds how late a stop is seen
+BLOCK_S: Final = 1.0  # how long the queue may be full before the partitions are paused
+COMMITTED_S: Final = 30.0  # for the group's offsets, which wait for transactions that are open
+
+# How a broker below 4.0, or one told to, says that it knows no KIP-848.
+UNSUPPORTED: Final = frozenset(
+    {KafkaError._UNSUPPORTED_FEATURE, KafkaError.UNSUPPORTED_VERSION}  # noqa: SLF001 - public constants
+)
+
+# What the client mends by itself, and only tells us.
+PASSING: Final = frozenset(
+    {
+        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - a public constant
+        KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001 - a public constant
+        KafkaError._TIMED_OUT,  # noqa: SLF001 - a public constant
+        KafkaError._TRANSPORT,  # noqa: SLF001 - a public constant
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    }
+)
+
+
+class Intake:
+    """Fetches windows, as long as nobody says stop."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._settings = shared.settings
+        self._claims = shared.claims
+        self._pulse = shared.pulse
+        self._metrics = shared.metrics
+        self._readiness = shared.readiness
+        self._events = shared.events
+        self._offsets = shared.offsets
+        self._failure: Exception | None = None  # written by callbacks, raised by the loop
+        self._full_since: float | None = None  # monotonic; None while there is room
+        self._paused = False
+        # Fetched and not yet claimed. Callbacks take out what a revocation takes, in place:
+        # a message must not be claimed under a later assignment than its own.
+        self._unclaimed: list[Message] = []
+        self._protocol = _first_choice(shared.settings.kafka.group_protocol)
+        self._consumer = self._subscribed()
+
+    def windows(self, stop: Stop) -> Iterator[Fetched]:
+        """Yield windows of at least one record until `stop` is set.
+
+        Raises:
+            ClusterError: the group or the cluster refused us for good, or comments that
+                were not judged have expired.
+        """
+        while not stop.is_set():
+            self._pulse.beat()
+            self._resume()
+            self._fetch()
+            self._after_call()
+            if self._unclaimed:
+                yield self._claimed()
+
+    def stay_in_group(self) -> None:
+        """Keep the membership while windows cannot be handed on; called again and again.
+
+        `consume(0)` would keep it too, but serves no rebalance.
+        """
+        now = monotonic()
+        self._full_since = self._full_since or now
+        if now - self._full_since < BLOCK_S:
+            return
+        if not self._paused:
+            self._paused = True
+            self._consumer.pause(self._consumer.assignment())
+        message = self._consumer.poll(0)
+        if message is not None:
+            self._keep([message])
+        self._after_call()
+
+    def close(self) -> None:
+        """Leave the group. To be called when the drawing thread has ended and all is published."""
+        self._commit_offsets(at_once=True)
+        self._consumer.close()
+
+    # -- fetching
+
+    def _fetch(self) -> None:
+        """Wait for a first message, then a little for its companions.
+
+        `consume(n, t)` waits all of t to fill n, so that a long t would be a floor under
+        the latency of a quiet topic.
+        """
+        settings = self._settings.intake
+        self._keep(self._consumer.consume(1, IDLE_S))
+        room = settings.max_messages - len(self._unclaimed)
+        if self._unclaimed and room > 0:
+            self._keep(self._consumer.consume(room, settings.max_wait_s))
+
+    def _keep(self, messages: list[Message]) -> None:
+        """Split the events from the messages; an event that is fatal ends the worker."""
+        for message in messages:
+            error = message.error()
+            if error is None:
+                self._unclaimed.append(message)
+            else:
+                self._heed(error, message)
+
+    def _heed(self, error: KafkaError, message: Message) -> None:
+        code = error.code()
+        if code in UNSUPPORTED and self._settings.kafka.group_protocol is GroupProtocol.AUTO:
+            self._fall_back()
+        elif code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - a public constant
+            self._failure = ClusterError(
+                f"topic {message.topic()}, partition {message.partition()}: the group's offset "
+                f"is gone from the log ({error.str()}): comments expired unjudged",
+                "set the group's offset by hand (kafka-consumer-groups --reset-offsets), "
+                "then start again",
+            )
+        elif code in PASSING and not error.fatal():
+            log.warning("consumer event", code=error.name())
+        else:
+            self._failure = ClusterError(f"consumer: {error.name()}: {error.str()}")
+
+    def _fall_back(self) -> None:
+        """Take the classic protocol where the broker has no KIP-848."""
+        if self._protocol is GroupProtocol.CLASSIC:
+            return
+        log.info("group protocol", chosen="classic", why="the broker does not speak KIP-848")
+        self._protocol = GroupProtocol.CLASSIC
+        self._consumer.close()
+        self._consumer = self._subscribed()
+
+    def _claimed(self) -> Fetched:
+        """Make a window of what was fetched, under the assignments of this moment."""
+        records = [_record(message) for message in self._unclaimed]
+        self._unclaimed.clear()
+        return Fetched(self._claims.claim({record.partition for record in records}), records)
+
+    def _after_call(self) -> None:
+        """Do what is owed after every call that may have served a callback."""
+        if self._failure:
+            raise self._failure
+        owned = self._claims.owned()
+        self._metrics.partitions.set(len(owned))
+        if self._consumer.memberid():
+            self._readiness.clear("group")
+        if owned:
+            self._claims.refresh(self._consumer.consumer_group_metadata())
+        self._commit_offsets(at_once=False)
+
+    def _resume(self) -> None:
+        self._full_since = None
+        if self._paused:
+            self._paused = False
+            self._consumer.resume(self._consumer.assignment())
+
+    def _commit_offsets(self, *, at_once: bool) -> None:
+        """At least once: commit what the publisher says is published."""
+        if not (due := self._offsets.take()):
+            return
+        try:
+            if at_once:
+                self._consumer.commit(offsets=due, asynchronous=False)
+            else:
+                self._consumer.commit(offsets=due, asynchronous=True)
+        except KafkaException as error:  # the successor judges these once more, as it may
+            log.warning("offsets not committed", code=error.args[0].name())
+
+    # -- the group
+
+    def _subscribed(self) -> Consumer:
+        consumer = Consumer(self._properties(self._protocol))
+        consumer.subscribe(
+            [self._settings.topics.comments],
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
+        )
+        return consumer
+
+    def _properties(self, protocol: GroupProtocol) -> dict[str, Any]:
+        settings = self._settings
+        properties: dict[str, Any] = {
+            **settings.kafka.properties(),
+            "bootstrap.servers": settings.kafka.bootstrap_servers,
+            "group.id": settings.kafka.group_id,
+            "group.protocol": str(protocol),
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",  # a first start is told to begin in `_on_assign`
+            "max.poll.interval.ms": int(settings.intake.max_poll_interval_s * 1000),
+            "queued.max.messages.kbytes": settings.intake.prefetch_kib,
+            "fetch.queue.backoff.ms": 50,
+            "statistics.interval.ms": 5_000,
+            "stats_cb": self._events.consumer_statistics,
+            "error_cb": self._events.error,
+        }
+        if protocol is GroupProtocol.CLASSIC:
+            properties["partition.assignment.strategy"] = "cooperative-sticky"
+        return properties
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        def assign() -> None:
+            consumer.incremental_assign(_begin_where_nothing_is_committed(consumer, partitions))
+            if self._paused:  # new ones come unpaused
+                consumer.pause(partitions)
+            self._claims.assign(_partitions(partitions))
+            log.info("partitions assigned", partitions=_numbers(partitions))
+
+        self._in_callback(assign)
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        def revoke() -> None:
+            self._give_up(partitions)
+            deadline_s = min(
+                self._settings.publish.revoke_deadline_s,
+                self._settings.intake.max_poll_interval_s / 4,
+            )
+            finished = self._claims.revoke(_partitions(partitions), deadline_s)
+            self._commit_offsets(at_once=True)
+            consumer.incremental_unassign(partitions)
+            log.info("partitions revoked", partitions=_numbers(partitions), finished=finished)
+
+        self._in_callback(revoke)
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        def lose() -> None:
+            self._give_up(partitions)
+            self._claims.lose(_partitions(partitions))
+            self._offsets.drop(_partitions(partitions))
+            consumer.incremental_unassign(partitions)
+            log.warning("partitions lost", partitions=_numbers(partitions))
+
+        self._in_callback(lose)
+
+    def _give_up(self, partitions: list[TopicPartition]) -> None:
+        going = {(p.topic, p.partition) for p in partitions}
+        self._unclaimed[:] = [m for m in self._unclaimed if (m.topic(), m.partition()) not in going]
+
+    def _in_callback(self, act: Callable[[], None]) -> None:
+        """Run a callback's work; what it raises waits for the loop."""
+        self._pulse.beat()
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 - raised by `_after_call`; here it would lose messages
+            self._failure = error
+
+
+def _begin_where_nothing_is_committed(
+    consumer: Consumer, partitions: list[TopicPartition]
+) -> list[TopicPartition]:
+    """Start a partition that the group has no offset for at its first comment.
+
+    One that has an offset is left to it: if that offset has expired, the client says so,
+    and the worker stops instead of passing over comments in silence.
+    """
+    committed = consumer.committed(partitions, timeout=COMMITTED_S)
+    for partition in committed:
+        if partition.error:
+            raise KafkaException(partition.error)
+    return [
+        TopicPartition(p.topic, p.partition, OFFSET_BEGINNING) if p.offset < 0 else p
+        for p in committed
+    ]
+
+
+def _record(message: Message) -> Record:
+    """Take what a message holds; only the client's own events lack any of it."""
+    return Record(
+        Partition(cast("str", message.topic()), cast("int", message.partition())),
+        cast("int", message.offset()),
+        message.leader_epoch(),
+        message.timestamp()[1],
+        message.key(),
+        message.value(),
+        cast("Headers", message.headers() or ()),
+    )
+
+
+def _first_choice(protocol: GroupProtocol) -> GroupProtocol:
+    return GroupProtocol.CONSUMER if protocol is GroupProtocol.AUTO else protocol
+
+
+def _partitions(partitions: list[TopicPartition]) -> list[Partition]:
+    return [Partition(p.topic, p.partition) for p in partitions]
+
+
+def _numbers(partitions: list[TopicPartition]) -> list[int]:
+    return sorted(p.partition for p in partitions)

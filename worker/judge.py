@@ -1,0 +1,180 @@
+"""Probabilities and policy to what is sent out: verdicts, flags, dead letters, tombstones.
+
+The payloads are built as plain mappings, since a model object per verdict would cost ten
+times as much; the tests hold their bytes against the schema.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+
+from schemas.bundle import BundleManifest
+from schemas.dead_letter import DeadLetterHeaders, Reason
+from schemas.verdict import Action, Status, verdict_id
+from schemas.wire import encode
+from worker.policies import Policies
+from worker.settings import TopicSettings
+from worker.window import (
+    Comment,
+    Erasure,
+    Headers,
+    Judged,
+    Outcome,
+    Outgoing,
+    Probabilities,
+    Record,
+    Refusal,
+    Scored,
+)
+
+DECIMALS: Final = 6  # of a probability; labels are set by the rounded one, so that both agree
+
+PASSED_ON: Final = frozenset({"traceparent", "tracestate"})  # W3C Trace Context
+
+
+class Judge:
+    """The room between device and publisher."""
+
+    def __init__(self, manifest: BundleManifest, policies: Policies, topics: TopicSettings) -> None:
+        self._labels = manifest.labels
+        self._version = manifest.version
+        self._model = {"name": manifest.name, "version": manifest.version}
+        self._policies = policies
+        self._topics = topics
+
+    def __call__(self, scored: Scored) -> Judged:
+        """Judge a window: an outcome for each of its records, in order."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        scores = iter(np.round(scored.scores, DECIMALS))
+        prepared = scored.prepared
+        outcomes = []
+        for record, entry in zip(prepared.fetched.records, prepared.entries, strict=True):
+            if isinstance(entry, Comment):
+                outcomes.append(self._scored(record, entry, next(scores), now))
+            else:
+                outcomes.append(self.outcome(record, entry, now))
+        return Judged(scored, outcomes)
+
+    def outcome(self, record: Record, entry: Refusal | Erasure, now: str | None = None) -> Outcome:
+        """Say what becomes of a record that has no scores."""
+        if isinstance(entry, Erasure):
+            return Outcome(record, entry, None, (), self._tombstones(record, entry))
+        now = now or datetime.now(UTC).isoformat(timespec="milliseconds")
+        return self._refused(record, entry, now)
+
+    def _scored(self, record: Record, entry: Comment, scores: Probabilities, now: str) -> Outcome:
+        event = entry.event
+        if np.isnan(scores).any():
+            detail = "it does not fit the device's memory, even alone"
+            refusal = Refusal(
+                Reason.NOT_SCORABLE, detail, event.id, event.community, event.revision
+            )
+            return self._refused(record, refusal, now)
+        thresholds = self._policies.thresholds(event.community)
+        over = scores >= thresholds.review
+        labels = [label for label, is_over in zip(self._labels, over, strict=True) if is_over]
+        if not labels:
+            action = Action.ALLOW
+        else:
+            action = Action.REMOVE if (scores >= thresholds.remove).any() else Action.REVIEW
+        payload: dict[str, Any] = {
+            "comment_id": event.id,
+            "revision": event.revision,
+            "community": event.community,
+            "status": Status.SCORED,
+            "scores": dict(zip(self._labels, scores.tolist(), strict=True)),
+            "labels": labels,
+            "action": action,
+            "truncated": entry.truncated,
+        }
+        messages = self._verdict(record, event.id, action, payload, now)
+        return Outcome(record, entry, action, labels, messages)
+
+    def _refused(self, record: Record, entry: Refusal, now: str) -> Outcome:
+        """A comment that nobody judged is held for a person: tidegate fails closed."""
+        letter = self._dead_letter(record, entry)
+        if entry.comment_id is None:
+            return Outcome(record, entry, None, (), (letter,))
+        payload: dict[str, Any] = {
+            "comment_id": entry.comment_id,
+            "revision": entry.revision,
+            "community": entry.community,
+            "status": Status.HELD,
+            "reason": entry.reason,
+            "scores": {},
+            "labels": [],
+            "action": Action.REVIEW,
+            "truncated": False,
+        }
+        verdict = self._verdict(record, entry.comment_id, Action.REVIEW, payload, now)
+        return Outcome(record, entry, Action.REVIEW, (), (letter, *verdict))
+
+    def _verdict(
+        self, record: Record, comment_id: str, action: Action, payload: dict[str, Any], now: str
+    ) -> Sequence[Outgoing]:
+        """Return the verdict, and the flag where the action is not allow."""
+        topic, number = record.partition
+        identity = str(verdict_id(topic, number, record.offset, self._version))
+        value = encode(
+            {
+                "verdict_id": identity,
+                **payload,
+                "model": self._model,
+                "policy": self._policies.version,
+                "scored_at": now,
+                "source": {
+                    "topic": topic,
+                    "partition": number,
+                    "offset": record.offset,
+                    "timestamp": record.timestamp,
+                },
+            }
+        )
+        key = comment_id.encode()
+        passed_on = _passed_on(record.headers)
+        headers = [*_cloud_event("verdict", identity, now), *passed_on]
+        verdict = Outgoing(self._topics.verdicts, key, value, headers)
+        if action is Action.ALLOW:
+            return (verdict,)
+        headers = [*_cloud_event("flag", identity, now), *passed_on]
+        return verdict, Outgoing(self._topics.flags, key, value, headers)
+
+    def _tombstones(self, record: Record, erasure: Erasure) -> Sequence[Outgoing]:
+        """Pass an erasure on, so that compaction forgets what was said of the comment."""
+        headers = _passed_on(record.headers)
+        return [
+            Outgoing(topic, erasure.key, None, headers)
+            for topic in (self._topics.verdicts, self._topics.flags)
+        ]
+
+    def _dead_letter(self, record: Record, refusal: Refusal) -> Outgoing:
+        ours = DeadLetterHeaders(
+            reason=refusal.reason,
+            detail=refusal.detail,
+            source_topic=record.partition.topic,
+            source_partition=record.partition.number,
+            source_offset=record.offset,
+            source_timestamp=record.timestamp,
+        )
+        if not refusal.with_payload:
+            return Outgoing(self._topics.dead_letters, record.key, None, ours.encode())
+        headers = [*record.headers, *ours.encode()]
+        return Outgoing(self._topics.dead_letters, record.key, record.value, headers)
+
+
+def _passed_on(headers: Headers) -> list[tuple[str, bytes | None]]:
+    return [(name, value) for name, value in headers if name in PASSED_ON]
+
+
+def _cloud_event(kind: str, identity: str, now: str) -> Iterable[tuple[str, bytes]]:
+    """Return the attributes of a CloudEvent in Kafka's binary mode (CloudEvents 1.0.2)."""
+    return (
+        ("ce_specversion", b"1.0"),
+        ("ce_id", identity.encode()),
+        ("ce_source", b"/tidegate"),
+        ("ce_type", f"tidegate.{kind}.v1".encode()),
+        ("ce_time", now.encode()),
+        ("content-type", b"application/json"),
+    )

@@ -1,0 +1,54 @@
+"""Kafka's failures in three words: the one place that says what an error asks of us."""
+
+from enum import Enum
+from typing import Final
+
+from confluent_kafka import KafkaError
+
+
+class Answer(Enum):
+    """What a failed call of a transaction asks of us."""
+
+    EXIT = "exit"
+    PUBLISH_AGAIN = "publish again"
+    CALL_AGAIN = "call again"
+
+
+# librdkafka has no KIP-588: a producer that outlived its transaction's timeout is told that
+# it was fenced, as if another one had taken its name. The code says which calls may hope.
+FENCED: Final = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH})  # noqa: SLF001 - public constants
+
+# The generation moved on without us noticing. Ordinary in every rolling deploy.
+STALE_MEMBER: Final = frozenset(
+    {
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.STALE_MEMBER_EPOCH,
+    }
+)
+
+# What a delivery report says of messages that only went down with their transaction.
+PURGED: Final = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})  # noqa: SLF001 - public constants
+
+# Refused for what the message itself is: it will be refused again.
+CULPRIT: Final = frozenset(
+    {
+        KafkaError.INVALID_RECORD,
+        KafkaError.INVALID_MSG,
+        KafkaError.INVALID_MSG_SIZE,
+        KafkaError.INVALID_TIMESTAMP,
+        KafkaError.MSG_SIZE_TOO_LARGE,
+    }
+)
+
+
+def answer_to(error: KafkaError) -> Answer:
+    """Say what a failed transactional call asks of us (KIP-98, KIP-447).
+
+    An abort is asked for before a retry: an error can be both, and only the first is safe.
+    """
+    if error.fatal():
+        return Answer.EXIT
+    if error.txn_requires_abort() or error.code() in STALE_MEMBER:
+        return Answer.PUBLISH_AGAIN
+    return Answer.CALL_AGAIN if error.retriable() else Answer.EXIT

@@ -1,0 +1,61 @@
+"""The worker on one page: intake -> prepare -> score -> judge -> publish.
+
+Three threads, joined by queues of one: while window k is on the device, k+1 is being
+fetched and tokenised, and k-1 is being committed.
+
+    thread    room      is given              makes
+    intake    intake    messages              Fetched: records and the claim to them
+              prepare   Fetched               Prepared: comments cut into pieces of tokens
+    device    score     Prepared              Scored: a probability for each label
+              judge     Scored                Judged: verdicts, flags, dead letters
+    main      publish   Judged                a transaction that carries the offsets, too
+"""
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from threading import Event
+
+from worker.ahead import ahead
+from worker.boarding import boarded
+from worker.intake import Intake
+from worker.publish import Publish
+from worker.shared import Shared
+from worker.window import Fetched, Judged, Prepared, Scored
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """The rooms that a comment passes, each once, in this order."""
+
+    intake: Intake
+    prepare: Callable[[Fetched], Prepared]
+    score: Callable[[Prepared], Scored]
+    judge: Callable[[Scored], Judged]
+    publish: Publish
+
+
+def run(rooms: Rooms, shared: Shared) -> None:
+    """Judge windows of comments until the stop is set, then finish those in flight.
+
+    Raises:
+        Exception: what any room raised, after the windows before it are committed;
+            nothing of its own window or of a later one is.
+    """
+    abandon = Event()
+    fetched = map(rooms.prepare, rooms.intake.windows(shared.stop))
+    try:
+        with closing(
+            ahead(fetched, "intake", abandon, shared.pulse, while_full=rooms.intake.stay_in_group)
+        ) as prepared:
+            judged = map(rooms.judge, map(rooms.score, boarded(prepared, shared.claims)))
+            with closing(ahead(judged, "device", abandon, shared.pulse)) as windows:
+                try:
+                    for window in windows:
+                        rooms.publish(window)  # verdicts, flags, dead letters and offsets at once
+                finally:
+                    shared.stop.set()
+                    abandon.set()
+    finally:
+        rooms.intake.close()  # all is published, or given up: a successor may have the rest
+        rooms.publish.close()

@@ -1,0 +1,112 @@
+"""Raw messages to comments: checked, decoded, cut to bounds, tokenised.
+
+Whatever a record holds, it leaves this room as a comment, a refusal or an erasure, beside
+its record. Text is hostile: bytes are bounded before they are parsed, characters before
+they are cleaned.
+"""
+
+from collections.abc import Sequence
+from time import monotonic
+
+from schemas.comment import CommentEvent
+from schemas.contract import MOST_CHARACTERS_OF_AN_ID
+from schemas.dead_letter import Reason
+from schemas.wire import WireError, decode_comment
+from worker.settings import LimitSettings
+from worker.tokenise import Pieces, Tokeniser
+from worker.window import Comment, Entry, Erasure, Fetched, Prepared, Record, Refusal
+
+
+class Prepare:
+    """The room between intake and device; called in intake's thread."""
+
+    def __init__(self, limits: LimitSettings, tokenise: Tokeniser) -> None:
+        self._limits = limits
+        self._tokenise = tokenise
+
+    def __call__(self, fetched: Fetched) -> Prepared:
+        """Prepare a window: an entry for each record, and the pieces of all comments."""
+        start = monotonic()
+        decoded = [self._decode(record) for record in fetched.records]
+        texts = [self._bounded(e.text) for e in decoded if isinstance(e, CommentEvent)]
+        tokenised = iter(self._tokenised([text for text, _ in texts]))
+        cut = iter([was_cut for _, was_cut in texts])
+        entries: list[Entry] = []
+        pieces: list[Sequence[int]] = []
+        for entry in decoded:
+            if not isinstance(entry, CommentEvent):
+                entries.append(entry)
+            elif (found := next(tokenised)) is None:
+                next(cut)
+                entries.append(_not_tokenised(entry))
+            else:
+                place = range(len(pieces), len(pieces) + len(found.ids))
+                entries.append(Comment(entry, place, next(cut) or found.truncated))
+                pieces.extend(found.ids)
+        return Prepared(fetched, entries, pieces, monotonic() - start)
+
+    def _decode(self, record: Record) -> CommentEvent | Refusal | Erasure:
+        """Check a record's outside, then read what is in it."""
+        key, value = record.key, record.value
+        if found := self._too_heavy(record):
+            reason, detail = found
+            return _refuse(reason, detail, _id_of(key))
+        if value is None:
+            return Erasure(key) if key else _refuse(Reason.KEY_MISSING, "an erasure needs a key")
+        try:
+            event = decode_comment(value)
+        except WireError as error:
+            return _refuse(error.reason, error.detail, error.comment_id or _id_of(key))
+        if _id_of(key) is None:
+            reason = Reason.KEY_MISSING if key is None else Reason.KEY_NOT_AN_ID
+            return _refuse(reason, "the key must be the comment's id, in UTF-8", event.id, event)
+        return event
+
+    def _too_heavy(self, record: Record) -> tuple[Reason, str] | None:
+        """Say what about a record is too heavy to look into."""
+        limits = self._limits
+        for reason, unit, found, most in (
+            (Reason.KEY_TOO_LARGE, "bytes", len(record.key or b""), limits.key_bytes),
+            (Reason.VALUE_TOO_LARGE, "bytes", len(record.value or b""), limits.value_bytes),
+            (Reason.TOO_MANY_HEADERS, "headers", len(record.headers), limits.headers),
+        ):
+            if found > most:
+                return reason, f"{found:,} {unit}, at most {most:,} are allowed"
+        return None
+
+    def _bounded(self, text: str) -> tuple[str, bool]:
+        """Keep head and tail of a text that is too long, before anything is run over it."""
+        most = self._limits.characters
+        if len(text) <= most:
+            return text, False
+        return f"{text[: most // 2]}\n{text[-(most // 2) :]}", True
+
+    def _tokenised(self, texts: list[str]) -> list[Pieces | None]:
+        """Tokenise a window's texts; None for one on which the tokeniser itself fails."""
+        try:
+            return list(self._tokenise(texts)) if texts else []
+        except Exception:  # noqa: BLE001 - tokenizers raises bare Exception; the culprit is found below
+            if len(texts) == 1:
+                return [None]
+        middle = len(texts) // 2
+        return self._tokenised(texts[:middle]) + self._tokenised(texts[middle:])
+
+
+def _id_of(key: bytes | None) -> str | None:
+    """Read the comment's id from a record's key, where it is one."""
+    try:
+        found = (key or b"").decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return found if 0 < len(found) <= MOST_CHARACTERS_OF_AN_ID else None
+
+
+def _refuse(
+    reason: Reason, detail: str, comment_id: str | None = None, event: CommentEvent | None = None
+) -> Refusal:
+    community, revision = (event.community, event.revision) if event else (None, None)
+    return Refusal(reason, detail, comment_id, community, revision)
+
+
+def _not_tokenised(event: CommentEvent) -> Refusal:
+    return _refuse(Reason.NOT_SCORABLE, "the tokeniser failed on it", event.id, event)

@@ -1,0 +1,101 @@
+"""One worker, from settings to exit: what is opened in which order, and why."""
+
+import signal
+from types import FrameType
+
+import structlog
+
+from schemas.bundle import TOKENIZER, verify
+from worker.accounts import Accounts
+from worker.at_least_once import AtLeastOnce
+from worker.breaker import Breaker
+from worker.bundle import Bundle, open_bundle
+from worker.health import Health
+from worker.intake import Intake
+from worker.judge import Judge
+from worker.pipeline import Rooms, run
+from worker.policies import load_policies
+from worker.prepare import Prepare
+from worker.publish import ExactlyOnce, Publish
+from worker.scoring.load import load_scorer
+from worker.settings import Settings
+from worker.shared import Shared, Stop
+from worker.tokenise import BundleTokeniser
+from worker.topics import admin_client, check_topics
+from worker.transactions import Transactions
+
+log = structlog.get_logger()
+
+
+def run_worker(settings: Settings) -> None:
+    """Judge comments until SIGTERM or SIGINT.
+
+    Raises:
+        TidegateError: what a person can mend.
+        Exception: what no one foresaw; the process must end, the group takes over.
+    """
+    shared = Shared(settings, Stop(settings.publish.drain_s))
+    _heed_signals(shared.stop)  # first: a signal must find its handler, also as PID 1
+    bundle = open_bundle(settings.bundle, allow_unsigned=settings.allow_unsigned)
+    policies = load_policies(settings.policy, bundle.manifest)
+    check_topics(settings, admin_client(settings))
+    judge = Judge(bundle.manifest, policies, settings.topics)
+    publish = _publisher(shared, judge)  # ends what a predecessor left open, before the model loads
+    tokenise = tokeniser(bundle, settings)
+    score = load_scorer(bundle, settings.scoring, tokenise, shared.pulse)  # before any thread
+    health = _health(shared)
+    log.info(
+        "worker started",
+        bundle=bundle.manifest.name,
+        version=bundle.manifest.version,
+        policy=policies.version,
+        delivery=settings.publish.delivery,
+        group=settings.kafka.group_id,
+        slot=settings.slot,
+        health_port=health.port,
+    )
+    run(Rooms(Intake(shared), Prepare(settings.limits, tokenise), score, judge, publish), shared)
+    log.info("worker stopped")
+
+
+def tokeniser(bundle: Bundle, settings: Settings) -> BundleTokeniser:
+    """Load the bundle's tokeniser, after a look at its hash: a regex in it is code, too."""
+    if bundle.signed:
+        verify(bundle.folder, bundle.manifest, ())
+    limits = settings.limits
+    return BundleTokeniser(
+        bundle.folder / TOKENIZER, bundle.manifest.max_length, limits.overlap, limits.pieces
+    )
+
+
+def _publisher(shared: Shared, judge: Judge) -> Publish:
+    accounts = Accounts(shared.metrics, Breaker(shared.settings.breaker))
+    if shared.settings.publish.delivery == "at-least-once":
+        return AtLeastOnce(shared, judge, accounts)
+    transactions = Transactions(shared)
+    transactions.open()
+    return ExactlyOnce(shared, transactions, judge, accounts)
+
+
+def _health(shared: Shared) -> Health:
+    settings = shared.settings.health
+
+    def not_live() -> list[str]:
+        stuck = shared.pulse.stuck(settings.stuck_after_s)
+        return [f"thread {name} has not turned for {settings.stuck_after_s:g} s" for name in stuck]
+
+    def not_ready() -> list[str]:
+        return not_live() + shared.readiness.troubles()
+
+    return Health(settings.host, settings.port, shared.metrics, not_live, not_ready)
+
+
+def _heed_signals(stop: Stop) -> None:
+    """Stop in good order at the first signal, at once at the second."""
+
+    def heed(number: int, _: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, heed)

@@ -1,0 +1,39 @@
+"""What every engine is: micro-batches in, logits out."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.errors import ScoringError
+from worker.batching import MicroBatch
+
+Logits = NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """A model on a device. Called from one thread, after `prime` from the main thread."""
+
+    @property
+    def description(self) -> str:
+        """Engine, device and number type, for the log."""
+        ...
+
+    @property
+    def budget(self) -> int:
+        """Padded tokens in a micro-batch at which this engine is at its best."""
+        ...
+
+    def logits(self, batches: Sequence[MicroBatch]) -> list[Logits]:
+        """Return the logits of each micro-batch, [rows, labels], in order.
+
+        Raises:
+            DeviceMemoryError: a micro-batch does not fit; a smaller one may.
+            ScoringError: the device is in no state to go on; the process must end.
+        """
+        ...
+
+
+class DeviceMemoryError(ScoringError):
+    """A micro-batch does not fit the device's memory."""

@@ -1,0 +1,103 @@
+"""From a bundle to a scorer that has proved itself: chosen, verified, primed, checked."""
+
+import importlib.util
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from schemas.bundle import FLOAT_WEIGHTS, INT8_MODEL, TOKENIZER, verify
+from schemas.errors import BundleError, SettingsError
+from worker.batching import width_of
+from worker.bundle import Bundle
+from worker.pulse import Pulse
+from worker.scoring import golden
+from worker.scoring.engine import Engine
+from worker.scoring.scorer import Scorer
+from worker.settings import EngineChoice, ScoringSettings
+from worker.tokenise import Tokeniser
+
+log = structlog.get_logger()
+
+# What the drivers of a GPU leave on Linux and WSL: looked for before torch is imported,
+# which takes seconds that a CPU worker does not have.
+_GPU_DEVICES: Final = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+
+
+def load_scorer(
+    bundle: Bundle, settings: ScoringSettings, tokenise: Tokeniser, pulse: Pulse
+) -> Scorer:
+    """Load the engine that the settings or the machine ask for, and try it.
+
+    Must be called in the main thread before any other exists: OpenVINO deadlocks when a
+    process's first inference happens in two threads at once.
+
+    Raises:
+        BundleError: a file that the engine needs is missing or was changed.
+        ScoringError: the engine cannot be loaded, or scores the golden comments wrongly.
+        SettingsError: the engine is not installed, or the budget is too small.
+    """
+    choice, why = _choose(bundle, settings.engine)
+    engine = _engine(choice, bundle, settings, pulse)
+    budget = settings.budget or engine.budget
+    longest = width_of(bundle.manifest.max_length)
+    if budget < longest:
+        raise SettingsError(
+            f"TIDEGATE_SCORING__BUDGET is {budget} tokens, a piece of this bundle takes {longest}",
+            f"set it to {longest} or more",
+        )
+    scorer = Scorer(engine, bundle.manifest, budget)
+    scorer.probabilities(tokenise([""])[0].ids)  # primes the engine
+    worst = golden.check(bundle, tokenise, scorer) if bundle.signed else None
+    log.info(
+        "engine ready",
+        engine=engine.description,
+        why=why,
+        budget=budget,
+        golden_difference=None if worst is None else round(worst, 4),
+    )
+    return scorer
+
+
+def _choose(bundle: Bundle, wanted: EngineChoice) -> tuple[EngineChoice, str]:
+    if wanted is not EngineChoice.AUTO:
+        return wanted, "set by TIDEGATE_SCORING__ENGINE"
+    if not bundle.has(INT8_MODEL):
+        return EngineChoice.TORCH, f"the bundle has no {INT8_MODEL}"
+    if not bundle.has(FLOAT_WEIGHTS):
+        return EngineChoice.OPENVINO, f"the bundle has no {FLOAT_WEIGHTS}"
+    if not any(Path(device).exists() for device in _GPU_DEVICES):
+        return EngineChoice.OPENVINO, "no GPU is here"
+    if importlib.util.find_spec("torch") is None:
+        return EngineChoice.OPENVINO, "a GPU is here, but torch is not installed"
+    return EngineChoice.TORCH, "a GPU is here"
+
+
+def _engine(
+    choice: EngineChoice, bundle: Bundle, settings: ScoringSettings, pulse: Pulse
+) -> Engine:
+    if choice is EngineChoice.OPENVINO:
+        _verify(bundle, INT8_MODEL)
+        from worker.scoring.openvino_int8 import OpenVinoInt8  # noqa: PLC0415 - one engine, one import
+
+        return OpenVinoInt8(bundle.folder / INT8_MODEL, settings.threads, pulse)
+    if (
+        importlib.util.find_spec("torch") is None
+        or importlib.util.find_spec("transformers") is None
+    ):
+        raise SettingsError(
+            "engine torch: torch and transformers are not installed",
+            "install `tidegate[gpu]`, or give a bundle that carries model.int8.onnx",
+        )
+    _verify(bundle, FLOAT_WEIGHTS)
+    from worker.scoring.torch_float import TorchFloat  # noqa: PLC0415 - one engine, one import
+
+    return TorchFloat(bundle.folder, pulse)
+
+
+def _verify(bundle: Bundle, weights: str) -> None:
+    """Check the hashes of what is about to be read."""
+    if bundle.signed:
+        verify(bundle.folder, bundle.manifest, (weights,))
+    elif not bundle.has(weights) or not bundle.has(TOKENIZER):
+        raise BundleError(f"checkpoint `{bundle.manifest.name}` has no {weights}")

@@ -1,0 +1,91 @@
+"""The int8 engine for CPUs: OpenVINO over the bundle's `model.int8.onnx`.
+
+Its scales are static, so a comment's score does not lean on its neighbours in the batch.
+One single-threaded request a core beats one request on all cores, save for the latency of
+a lone comment. bf16 serves what stays unquantised, only where the CPU computes it.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import openvino as ov
+
+from schemas.errors import ScoringError
+from worker.batching import MicroBatch
+from worker.pulse import Pulse
+from worker.scoring.engine import Logits
+
+BUDGET: Final = 512  # tokens; flat to 2,048, worse at 256 and 4,096, and the smallest in memory
+
+
+class OpenVinoInt8:
+    """The int8 graph on as many requests as there are threads.
+
+    Args:
+        model: path of `model.int8.onnx`.
+        threads: requests at once, a thread each; None: one a core that we may use.
+        pulse: beaten as micro-batches end, so that a hanging device shows.
+
+    Raises:
+        ScoringError: the file cannot be compiled for this CPU.
+    """
+
+    budget = BUDGET
+
+    def __init__(self, model: Path, threads: int | None, pulse: Pulse) -> None:
+        self._pulse = pulse
+        self._threads = threads or _usable_cores()
+        core = ov.Core()
+        self._number_type = "bf16" if "BF16" in _capabilities(core) else "f32"
+        config = {
+            "INFERENCE_NUM_THREADS": self._threads,
+            "NUM_STREAMS": self._threads,
+            "INFERENCE_PRECISION_HINT": self._number_type,
+        }
+        try:
+            compiled = core.compile_model(model, "CPU", config)
+        except RuntimeError as error:
+            raise ScoringError(f"{model.name}: OpenVINO cannot compile it: {error}") from error
+        self._requests = ov.AsyncInferQueue(compiled, self._threads)
+        self._requests.set_callback(self._take)
+
+    @property
+    def description(self) -> str:
+        """Engine, device and number type, for the log."""
+        return f"openvino int8 with {self._number_type} on {self._threads} threads"
+
+    def logits(self, batches: Sequence[MicroBatch]) -> list[Logits]:
+        """Return the logits of each micro-batch, [rows, labels], in order.
+
+        Raises:
+            ScoringError: the engine failed; the process must end.
+        """
+        results: list[Logits | None] = [None] * len(batches)
+        try:
+            for number, batch in enumerate(batches):
+                inputs = {"input_ids": batch.ids, "attention_mask": batch.mask}
+                self._requests.start_async(inputs, (results, number))
+            self._requests.wait_all()
+        except RuntimeError as error:
+            raise ScoringError(f"{self.description}: {type(error).__name__}") from error
+        return [result for result in results if result is not None]
+
+    def _take(self, request: Any, where: tuple[list[Logits | None], int]) -> None:
+        results, number = where
+        results[number] = np.array(request.get_output_tensor(0).data, dtype=np.float32)
+        self._pulse.beat()
+
+
+def _usable_cores() -> int:
+    """Count the cores that this process may run on; a container sees more than it has."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS has no affinity
+        return os.cpu_count() or 1
+
+
+def _capabilities(core: ov.Core) -> Sequence[str]:
+    return list(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))

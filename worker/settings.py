@@ -1,0 +1,400 @@
+"""Every setting of a worker, validated before a thread starts.
+
+From the environment (`TIDEGATE_` and `__` between levels), over a TOML file, under flags.
+Durations are in seconds (`_s`), sizes in bytes, messages, tokens or characters as named.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from schemas.errors import SettingsError
+
+PREFIX: Final = "TIDEGATE_"
+
+SHIPPED_BUNDLE: Final = Path(__file__).parent.parent / "deploy" / "bundle"
+
+# Names in the environment that are tidegate's, but no settings of a worker.
+NOT_OURS: Final = frozenset({"TIDEGATE_DATA"})
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+GroupId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Slot = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+
+# librdkafka's properties that stay ours, each with the promise that it would break.
+REFUSED_PROPERTIES: Final = {
+    "acks": "a verdict counts as published only when all in-sync replicas have it",
+    "auto.offset.reset": "a lost offset must stop the worker, not skip comments",
+    "bootstrap.servers": "set TIDEGATE_KAFKA__BOOTSTRAP_SERVERS",
+    "enable.auto.commit": "offsets are committed with the verdicts, never on a timer",
+    "enable.auto.offset.store": "offsets are committed with the verdicts, never before",
+    "enable.idempotence": "without it a retry doubles or reorders verdicts",
+    "enable.partition.eof": "the intake has no use for end-of-partition events",
+    "group.id": "set TIDEGATE_KAFKA__GROUP_ID",
+    "group.protocol": "set TIDEGATE_KAFKA__GROUP_PROTOCOL",
+    "isolation.level": "comments of aborted transactions must not be judged",
+    "max.in.flight": "idempotence allows at most five",
+    "max.in.flight.requests.per.connection": "idempotence allows at most five",
+    "max.poll.interval.ms": "set TIDEGATE_INTAKE__MAX_POLL_INTERVAL_S",
+    "message.max.bytes": "it is derived from the limit on a comment's size",
+    "partition.assignment.strategy": "the claims need cooperative assignment",
+    "partitioner": "verdicts and tombstones of a comment must meet on one partition",
+    "transaction.timeout.ms": "set TIDEGATE_PUBLISH__TRANSACTION_TIMEOUT_S",
+    "transactional.id": "it is made of the group and TIDEGATE_SLOT",
+}
+
+
+class Section(BaseModel):
+    """A group of settings: closed, and silent about values when one is wrong."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class GroupProtocol(StrEnum):
+    """How the consumer group shares its partitions."""
+
+    AUTO = "auto"
+    CONSUMER = "consumer"
+    CLASSIC = "classic"
+
+
+class KafkaSettings(Section):
+    """Where Kafka is, and who we are there."""
+
+    bootstrap_servers: str = Field(
+        default="127.0.0.1:9092", min_length=1, description="host:port, comma separated."
+    )
+    group_id: GroupId = Field(default="tidegate", description="Workers of one group share work.")
+    group_protocol: GroupProtocol = Field(
+        default=GroupProtocol.AUTO,
+        description="consumer (KIP-848), classic (cooperative-sticky), or auto: what it has.",
+    )
+    client: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Any librdkafka property: TIDEGATE_KAFKA__CLIENT__SASL_USERNAME is "
+        "sasl.username.",
+    )
+    client_file: Path | None = Field(
+        default=None, description="A file of librdkafka properties, name=value a line, for secrets."
+    )
+
+    @field_validator("client", mode="before")
+    @classmethod
+    def properties_are_named_as_librdkafka_names_them(cls, client: Any) -> Any:
+        """An environment variable cannot hold a dot, so sasl_username means sasl.username."""
+        if not isinstance(client, Mapping):
+            return client
+        return {str(name).lower().replace("_", "."): value for name, value in client.items()}
+
+    @model_validator(mode="after")
+    def no_property_breaks_a_promise(self) -> Self:
+        """Refuse, by name and with the reason, what delivery depends on."""
+        for name in self.properties():
+            if name in REFUSED_PROPERTIES:
+                raise ValueError(f"property {name} cannot be set: {REFUSED_PROPERTIES[name]}")
+        return self
+
+    def properties(self) -> dict[str, str]:
+        """Return the librdkafka properties of file and settings; the settings win.
+
+        Raises:
+            ValueError: the file cannot be read, or a line of it is no name=value.
+        """
+        found = dict(_lines_of(self.client_file)) if self.client_file else {}
+        return found | {name: value.get_secret_value() for name, value in self.client.items()}
+
+
+def _lines_of(path: Path) -> Iterator[tuple[str, str]]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"client_file {path} cannot be read: {error}") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        if not equals:
+            raise ValueError(f"client_file {path}, line {number}: expected name=value")
+        yield name.strip(), value.strip()
+
+
+class TopicSettings(Section):
+    """What the topics are called."""
+
+    comments: TopicName = "comments"
+    verdicts: TopicName = "verdicts"
+    flags: TopicName = "flags"
+    dead_letters: TopicName = "dead-letters"
+    feedback: TopicName = "feedback"
+    policies: TopicName = "policies"
+
+    @model_validator(mode="after")
+    def no_two_share_a_name(self) -> Self:
+        """A worker that reads what it writes never ends."""
+        names = list(self.model_dump().values())
+        if len(set(names)) < len(names):
+            raise ValueError(f"two topics share a name: {', '.join(sorted(names))}")
+        return self
+
+
+class IntakeSettings(Section):
+    """How comments are fetched."""
+
+    max_messages: PositiveInt = Field(
+        default=500,
+        le=100_000,
+        description="Most messages in a window. 500 pads little and is 1.5 s of work for two "
+        "CPU cores; a GPU wants some thousands.",
+    )
+    max_wait_s: PositiveFloat = Field(
+        default=0.02, description="How long a window may wait for more after its first message."
+    )
+    max_poll_interval_s: PositiveFloat = Field(
+        default=300, ge=6, description="A silence of this length evicts the worker."
+    )
+    prefetch_kib: PositiveInt = Field(
+        default=32_768, le=2_097_151, description="Comments fetched ahead, in KiB of memory."
+    )
+
+    @model_validator(mode="after")
+    def a_window_takes_at_most_half_the_poll_interval(self) -> Self:
+        """Else the group evicts a worker that only waits."""
+        if self.max_wait_s > self.max_poll_interval_s / 2:
+            raise ValueError(
+                f"max_wait_s is {self.max_wait_s:g}, more than half of max_poll_interval_s "
+                f"({self.max_poll_interval_s:g}): the group would evict the worker"
+            )
+        return self
+
+
+class LimitSettings(Section):
+    """What a record may weigh before it is parsed, and a text before it is tokenised."""
+
+    value_bytes: PositiveInt = Field(default=65_536, description="A larger value is refused.")
+    key_bytes: PositiveInt = Field(default=1_024, description="A larger key is refused.")
+    headers: PositiveInt = Field(default=100, description="A record with more is refused.")
+    characters: PositiveInt = Field(
+        default=20_000, ge=100, description="Of a longer text head and tail are judged."
+    )
+    pieces: PositiveInt = Field(
+        default=16, ge=2, description="Of more pieces the first and the last are judged."
+    )
+    overlap: NonNegativeInt = Field(default=32, description="Tokens that two pieces share.")
+
+
+class EngineChoice(StrEnum):
+    """What computes the logits."""
+
+    AUTO = "auto"
+    OPENVINO = "openvino"
+    TORCH = "torch"
+
+
+class ScoringSettings(Section):
+    """How comments are scored."""
+
+    engine: EngineChoice = Field(
+        default=EngineChoice.AUTO,
+        description="openvino (int8, CPU), torch (float weights, GPU or CPU), or auto: torch "
+        "where there is a GPU and the bundle has float weights, else openvino.",
+    )
+    threads: PositiveInt | None = Field(
+        default=None, description="Requests at once, a thread each; default: one a core."
+    )
+    budget: PositiveInt | None = Field(
+        default=None, description="Padded tokens in a micro-batch; default: the engine's."
+    )
+
+
+class PublishSettings(Section):
+    """How verdicts are published."""
+
+    delivery: Literal["exactly-once", "at-least-once"] = "exactly-once"
+    transaction_timeout_s: PositiveFloat = Field(
+        default=15, ge=1, le=900, description="The broker aborts a transaction that is older."
+    )
+    revoke_deadline_s: PositiveFloat = Field(
+        default=30, description="How long a partition is kept back to finish its windows."
+    )
+    drain_s: PositiveFloat = Field(
+        default=20, description="How long after SIGTERM windows may still be finished."
+    )
+
+
+class BreakerSettings(Section):
+    """When so much cannot be judged that going on is worse than stopping."""
+
+    share: float = Field(
+        default=0.9, gt=0, le=1, description="Of dead letters that only a bad deploy makes."
+    )
+    records: PositiveInt = Field(default=10_000, description="Over how many records.")
+
+
+class HealthSettings(Section):
+    """Where probes and Prometheus ask."""
+
+    host: str = "127.0.0.1"
+    port: Port = Field(default=8_081, description="0 takes a free one.")
+    stuck_after_s: PositiveFloat = Field(
+        default=60, description="A thread that has not turned for so long fails liveness."
+    )
+
+
+class LogSettings(Section):
+    """What is logged, and for whom."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="auto: for people in a terminal, JSON elsewhere."
+    )
+
+
+class Settings(BaseSettings):
+    """The settings of one worker."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    bundle: str = Field(
+        default=str(SHIPPED_BUNDLE),
+        min_length=1,
+        description="A bundle's folder, or a checkpoint's name; default: the shipped bundle.",
+    )
+    allow_unsigned: bool = Field(
+        default=False, description="Load a checkpoint that has no bundle.json: you trust it."
+    )
+    policy: Path | None = Field(
+        default=None, description="A policy as JSON; default: the bundle's own thresholds."
+    )
+    slot: Slot = Field(default="0", description="The worker's stable place in its group.")
+    kafka: KafkaSettings = KafkaSettings()
+    topics: TopicSettings = TopicSettings()
+    intake: IntakeSettings = IntakeSettings()
+    limits: LimitSettings = LimitSettings()
+    scoring: ScoringSettings = ScoringSettings()
+    publish: PublishSettings = PublishSettings()
+    breaker: BreakerSettings = BreakerSettings()
+    health: HealthSettings = HealthSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def transactional_id(self) -> str:
+        """Stable over restarts, so that a successor ends its predecessor's transaction at once."""
+        return f"{self.kafka.group_id}-{self.slot}"
+
+
+def load_settings(file: Path | None = None, **flags: Any) -> Settings:
+    """Read the settings of flags, environment and file, in that order of strength.
+
+    Raises:
+        SettingsError: a setting is wrong, unknown or missing; it is named, its value is not.
+    """
+    _refuse_unknown_names(os.environ)
+    if file is not None and not file.is_file():
+        raise SettingsError(f"settings file {file}: there is no such file", "check --config")
+
+    class SettingsOfFile(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the same
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+
+    try:
+        return SettingsOfFile(**flags)
+    except ValidationError as error:
+        raise SettingsError(_name_the_wrong(error), "see `tidegate worker --help`") from error
+    except ValueError as error:  # a TOML file or a JSON value that cannot be parsed
+        raise SettingsError(f"settings: {error}", "see `tidegate worker --help`") from error
+
+
+def setting_names(model: type[BaseModel] = Settings, prefix: str = PREFIX) -> Iterator[str]:
+    """Yield the environment name of every setting; one that ends in `__` takes any suffix."""
+    for name, field in model.model_fields.items():
+        kind, env = field.annotation, f"{prefix}{name.upper()}"
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from setting_names(kind, f"{env}__")
+        elif name == "client":
+            yield f"{env}__"
+        else:
+            yield env
+
+
+def setting_help(model: type[BaseModel] = Settings, prefix: str = PREFIX) -> str:
+    """List every setting with its default and what it means, for `--help`."""
+    lines = []
+    for name, field in model.model_fields.items():
+        kind, env = field.annotation, f"{prefix}{name.upper()}"
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            lines.append(setting_help(kind, f"{env}__"))
+            continue
+        default = field.get_default(call_default_factory=True)
+        shown = "" if default in (None, {}) or name == "bundle" else f" [{default}]"
+        lines.append(f"  {env}{'__…' if name == 'client' else ''}{shown}")
+        if field.description:
+            lines.append(f"      {field.description}")
+    return "\n".join(lines)
+
+
+def _refuse_unknown_names(environ: Mapping[str, str]) -> None:
+    """pydantic-settings passes over a misspelt name in silence; we don't."""
+    known = set(setting_names())
+    open_ended = tuple(name for name in known if name.endswith("__"))
+    for name in sorted(environ):
+        upper = name.upper()
+        if not upper.startswith(PREFIX) or upper in NOT_OURS or upper in known:
+            continue
+        if upper.startswith(open_ended):
+            continue
+        raise SettingsError(
+            f"environment: {name} is no setting of tidegate",
+            f"did you mean {_nearest(upper, known)}? `tidegate worker --help` lists them all",
+        )
+
+
+def _nearest(name: str, known: set[str]) -> str:
+    import difflib  # noqa: PLC0415 - only on the way out
+
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0)), PREFIX)
+
+
+def _name_the_wrong(error: ValidationError) -> str:
+    """Say which settings are wrong, under the names that a person would set."""
+    wrong = []
+    for item in error.errors(include_input=False, include_url=False):
+        where = PREFIX + "__".join(str(part).upper() for part in item["loc"])
+        wrong.append(f"{where}: {item['msg'].removeprefix('Value error, ')}")
+    return "; ".join(wrong)

@@ -1,0 +1,160 @@
+"""What the topics must be like, and whether they are: looked at before the model loads."""
+
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+
+from schemas.errors import ClusterError, TopicError
+from worker.settings import Settings, TopicSettings
+
+log = structlog.get_logger()
+
+ANSWER_S: Final = 15.0  # for a broker to answer at all
+
+# Our headers on a dead letter come on top of the record as it came.
+ROOM_FOR_HEADERS: Final = 65_536
+
+DAY_MS: Final = 86_400_000
+WEEK_MS: Final = 7 * DAY_MS
+MONTH_MS: Final = 30 * DAY_MS
+
+
+class TopicPlan(NamedTuple):
+    """How a topic should be made. `needed` by a worker; `cleanup` is checked, not the rest."""
+
+    name: str
+    cleanup: frozenset[str]
+    config: dict[str, str]
+    needed: bool
+
+
+def plans(topics: TopicSettings) -> list[TopicPlan]:
+    """Return the plan of each topic.
+
+    Verdicts and flags are compacted, so that an erasure's tombstone makes them forget; late
+    readers learn of it for a week. Dead letters cannot be compacted and hold what people
+    wrote: they go after 28 days, since the law's answer to an erasure is due in 30.
+    """
+    forgets = {"delete.retention.ms": str(WEEK_MS), "max.compaction.lag.ms": str(DAY_MS)}
+    month = {"retention.ms": str(MONTH_MS)}
+    return [
+        _plan(topics.comments, "delete", {"retention.ms": str(WEEK_MS)}, needed=True),
+        _plan(topics.verdicts, "compact", forgets, needed=True),
+        _plan(topics.flags, "compact,delete", forgets | month, needed=True),
+        _plan(
+            topics.dead_letters,
+            "delete",
+            {"retention.ms": str(28 * DAY_MS), "max.message.bytes": str(2_097_152)},
+            needed=True,
+        ),
+        _plan(topics.feedback, "delete", {"retention.ms": "-1"}, needed=False),
+        _plan(topics.policies, "compact", {}, needed=False),
+    ]
+
+
+def _plan(name: str, cleanup: str, config: dict[str, str], *, needed: bool) -> TopicPlan:
+    return TopicPlan(
+        name, frozenset(cleanup.split(",")), {"cleanup.policy": cleanup, **config}, needed
+    )
+
+
+def admin_client(settings: Settings) -> AdminClient:
+    """Return a client for looking at the cluster.
+
+    Raises:
+        ClusterError: librdkafka refuses a property; it is named.
+    """
+    properties: dict[str, Any] = {
+        **settings.kafka.properties(),
+        "bootstrap.servers": settings.kafka.bootstrap_servers,
+        "log_level": 0,  # what it cannot reach is said below, once
+    }
+    try:
+        return AdminClient(properties)
+    except KafkaException as error:
+        raise ClusterError(
+            f"kafka client: {error.args[0].str()}", "see TIDEGATE_KAFKA__CLIENT__… and CLIENT_FILE"
+        ) from error
+
+
+def check_topics(settings: Settings, admin: AdminClient) -> None:
+    """Check that the topics that a worker needs exist and forget in the right way.
+
+    Raises:
+        ClusterError: no broker answers.
+        TopicError: topics are missing, or have the wrong clean-up policy; all are named.
+    """
+    wrong = list(_wrong(settings, admin))
+    if wrong:
+        raise TopicError(
+            "; ".join(wrong),
+            "`tidegate topics create` makes what is missing, and says what to alter",
+        )
+
+
+def existing_topics(settings: Settings, admin: AdminClient) -> frozenset[str]:
+    """Return the names of the topics that exist.
+
+    Raises:
+        ClusterError: no broker answers.
+    """
+    try:
+        return frozenset(admin.list_topics(timeout=ANSWER_S).topics)
+    except KafkaException as error:
+        raise ClusterError(
+            f"no broker answered at {settings.kafka.bootstrap_servers} within {ANSWER_S:g} s "
+            f"({error.args[0].name()})",
+            "start one (`tidegate broker`), or set TIDEGATE_KAFKA__BOOTSTRAP_SERVERS",
+        ) from error
+
+
+def _wrong(settings: Settings, admin: AdminClient) -> Iterator[str]:
+    needed = [plan for plan in plans(settings.topics) if plan.needed]
+    exist = existing_topics(settings, admin)
+    for plan in needed:
+        if plan.name not in exist:
+            yield f"topic {plan.name} does not exist"
+    configs = _configs(admin, [plan.name for plan in needed if plan.name in exist])
+    for plan in needed:
+        if plan.name in configs:
+            yield from _wrong_settings(plan, configs[plan.name], settings)
+
+
+def _wrong_settings(plan: TopicPlan, config: dict[str, str], settings: Settings) -> Iterator[str]:
+    found = frozenset(config["cleanup.policy"].split(","))
+    must_compact = "compact" in plan.cleanup
+    if must_compact != ("compact" in found):
+        expected = plan.config["cleanup.policy"]
+        yield f"topic {plan.name} has cleanup.policy={','.join(sorted(found))}, expected {expected}"
+    if plan.name == settings.topics.dead_letters:
+        least = settings.limits.value_bytes + settings.limits.key_bytes + ROOM_FOR_HEADERS
+        if int(config["max.message.bytes"]) < least:
+            yield (
+                f"topic {plan.name} has max.message.bytes={config['max.message.bytes']}, "
+                f"expected at least {least}: a record that is refused must fit"
+            )
+    _warn_of_weak_durability(plan.name, config)
+
+
+def _warn_of_weak_durability(name: str, config: dict[str, str]) -> None:
+    if config.get("unclean.leader.election.enable") == "true":
+        log.warning("topic may lose what was acknowledged: unclean leader election", topic=name)
+
+
+def _configs(admin: AdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+    """Read the topics' settings; those that we may not read are left out, with a warning."""
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+    found = {}
+    for resource, future in admin.describe_configs(resources, request_timeout=ANSWER_S).items():
+        try:
+            entries = future.result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                raise ClusterError(f"topic {resource.name}: {error.args[0].str()}") from error
+            log.warning("topic's settings cannot be read: not checked", topic=resource.name)
+            continue
+        found[resource.name] = {name: entry.value for name, entry in entries.items()}
+    return found

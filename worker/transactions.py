@@ -1,0 +1,284 @@
+"""The transactional producer: the only file that touches a transaction.
+
+Each call may fail in three ways (`kafka_errors.Answer`), and here each is answered. After any
+abort or doubt the producer is rebuilt: librdkafka has no KIP-890 part 2, so a late EndTxn of
+the old one could end a transaction of the new one half-way (KAFKA-17754).
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from time import monotonic
+from typing import Any, Final
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from schemas.errors import ClusterError
+from worker.client_events import ClientEvents, coordinator_trouble
+from worker.kafka_errors import CULPRIT, FENCED, STALE_MEMBER, Answer, answer_to
+from worker.settings import Settings
+from worker.shared import Shared
+from worker.window import Outgoing
+
+log = structlog.get_logger()
+
+CALL_S: Final = 5.0  # one call; it may be called again, and the thread beats in between
+SEND_S: Final = 10.0  # from begin to offsets, while revocations wait at the gate
+REBUILD_EVERY_S: Final = 60.0  # fenced more often than this: another worker has our name
+
+
+class AbortedError(Exception):
+    """The transaction came to nothing; the same window may be published again.
+
+    Args:
+        code: name of the error that made it so.
+        culprits: places of messages that the broker refuses for what they are.
+        stale_member: the group moved on, newer metadata is needed.
+    """
+
+    def __init__(self, code: str, culprits: dict[int, str], *, stale_member: bool = False) -> None:
+        super().__init__(code)
+        self.code = code
+        self.culprits = culprits
+        self.stale_member = stale_member
+
+
+class Transactions:
+    """One transaction at a time.
+
+    Args:
+        shared: the pulse is beaten between calls; when draining is overdue, none is repeated.
+        make: makes the producer of its properties.
+    """
+
+    def __init__(
+        self, shared: Shared, make: Callable[[dict[str, Any]], Producer] = Producer
+    ) -> None:
+        self._settings = shared.settings
+        self._metrics = shared.metrics
+        self._readiness = shared.readiness
+        self._events = shared.events
+        self._pulse = shared.pulse
+        self._stop = shared.stop
+        self._make = make
+        self._producer: Producer | None = None
+        self._fenced_at = -REBUILD_EVERY_S  # monotonic
+        self._culprits: dict[int, str] = {}
+        self._doubt: str | None = None  # why the producer must be rebuilt before it begins
+
+    def open(self) -> None:
+        """Build the producer and end what a predecessor of our name left open.
+
+        The first act of the process: a reader of verdicts waits until it is done.
+
+        Raises:
+            ClusterError: the cluster refuses us, or draining is overdue.
+        """
+        self._doubt = None
+        self._producer = self._make(self._properties())
+        failure = self._call(self._producer.init_transactions, CALL_S)
+        if failure:
+            raise _refused("init_transactions", failure)
+
+    def recover(self) -> None:
+        """Rebuild the producer if an abort or a doubt asks for it.
+
+        Not to be called at the gate: while the cluster is away this takes as long as that.
+
+        Raises:
+            ClusterError: as `open`.
+        """
+        if self._doubt is None:
+            return
+        log.warning("producer rebuilt", why=self._doubt)
+        old = self._built()
+        try:
+            old.abort_transaction(CALL_S)
+        except KafkaException as failed:  # the new one's initialisation aborts it
+            log.info("abort left to the new producer", code=failed.args[0].name())
+        old.purge()
+        self._producer = None
+        del old
+        self.open()
+
+    def send(
+        self, messages: Sequence[Outgoing], offsets: list[TopicPartition], metadata: Any
+    ) -> None:
+        """Begin, produce, and last of all send the offsets.
+
+        Last, so that a transaction that is torn in two repeats and never loses.
+
+        Raises:
+            AbortedError: recover, then publish again.
+            ClusterError: the process must end.
+        """
+        end = monotonic() + SEND_S
+        producer = self._built()
+        self._culprits = {}
+        failure = self._call(producer.begin_transaction)
+        if not failure:
+            failure = self._produce(producer, messages, end)
+        if not failure:
+            send = partial(producer.send_offsets_to_transaction, offsets, metadata)
+            failure = self._call(send, CALL_S, end=end)
+        if failure:
+            raise self._after_failed_send(failure)
+
+    def commit(self) -> None:
+        """Commit; called again until the outcome is known.
+
+        Raises:
+            AbortedError: nothing was committed; recover, then publish again.
+            ClusterError: the outcome cannot be learnt; nothing may be published again.
+        """
+        failure = self._call(self._built().commit_transaction, CALL_S)
+        if not failure:
+            self._readiness.clear("transaction")
+            return
+        if answer_to(failure) is Answer.PUBLISH_AGAIN:
+            raise self._aborted(failure)
+        raise ClusterError(
+            f"commit_transaction: {failure.name()}: whether the window was committed is unknown",
+            "start again: the worker goes on from the committed offsets",
+        )
+
+    def close(self) -> None:
+        """Let the producer go; a transaction that is open is aborted by the successor."""
+        self._producer = None
+
+    # -- one call
+
+    def _call(
+        self, act: Callable[..., Any], *timeout_s: float, end: float | None = None
+    ) -> KafkaError | None:
+        """Call until it succeeds, the answer is another than to call again, or time is over."""
+        while True:
+            self._pulse.beat()
+            try:
+                act(*timeout_s)
+            except KafkaException as failed:
+                error: KafkaError = failed.args[0]
+            else:
+                return None
+            over = self._stop.overdue() or (end is not None and monotonic() > end)
+            if answer_to(error) is not Answer.CALL_AGAIN or over:
+                return error
+            self._readiness.trouble("transaction", f"a window waits: {error.name()}")
+            log.warning("called again", code=error.name())
+            self._built().poll(0.1)  # serves callbacks, and keeps a quick refusal from spinning
+
+    def _produce(
+        self, producer: Producer, messages: Sequence[Outgoing], end: float
+    ) -> KafkaError | None:
+        for place, message in enumerate(messages):
+            report = partial(self._delivered, place)
+            while failure := _produced(producer, message, report):
+                if failure.code() != KafkaError._QUEUE_FULL:  # noqa: SLF001 - a public constant
+                    self._delivered(place, failure, None)
+                    return failure
+                if monotonic() > end:
+                    return failure
+                self._pulse.beat()
+                producer.poll(0.1)
+        producer.poll(0)
+        return None
+
+    def _delivered(self, place: int, error: KafkaError | None, _: Message | None) -> None:
+        """Note a culprit; runs inside the client's calls, in this thread."""
+        if error is not None and error.code() in CULPRIT:
+            self._culprits[place] = error.name()
+
+    # -- what a failure asks of us
+
+    def _after_failed_send(self, failure: KafkaError) -> Exception:
+        """Until the offsets are known to be sent, to abort is always safe."""
+        again = failure.code() == KafkaError._QUEUE_FULL or self._culprits  # noqa: SLF001 - a public constant
+        if again or answer_to(failure) is not Answer.EXIT:
+            return self._aborted(failure)
+        if failure.code() not in FENCED:
+            return _refused("transaction", failure)
+        now = monotonic()
+        if now - self._fenced_at < REBUILD_EVERY_S:
+            return ClusterError(
+                f"transactional.id {self._settings.transactional_id} was fenced twice within "
+                f"{REBUILD_EVERY_S:g} s: another worker runs under the same name",
+                "give each worker of a group its own TIDEGATE_SLOT",
+            )
+        self._fenced_at = now
+        return self._aborted(failure)
+
+    def _aborted(self, failure: KafkaError) -> AbortedError:
+        self._metrics.aborts.inc()
+        self._readiness.trouble("transaction", f"a window waits: {failure.name()}")
+        self._doubt = failure.name()
+        stale = failure.code() in STALE_MEMBER
+        return AbortedError(failure.name(), self._culprits, stale_member=stale)
+
+    def _built(self) -> Producer:
+        if self._producer is None:
+            raise ClusterError("the producer is used before it was opened: this is a bug")
+        return self._producer
+
+    def _statistics(self, statistics: str) -> None:
+        if coordinator_trouble(statistics):
+            self._doubt = self._doubt or "the coordinator's connection was retried or broke"
+
+    def _properties(self) -> dict[str, Any]:
+        settings = self._settings
+        return {
+            **producer_properties(settings, self._events),
+            "transactional.id": settings.transactional_id,
+            "transaction.timeout.ms": int(settings.publish.transaction_timeout_s * 1000),
+            "statistics.interval.ms": 1_000,
+            "stats_cb": self._statistics,
+        }
+
+
+def producer_properties(settings: Settings, events: ClientEvents) -> dict[str, Any]:
+    """Return what every producer of ours is made with."""
+    # Key, headers and our own come on top of the largest value that we accept.
+    most = settings.limits.value_bytes + settings.limits.key_bytes + 65_536
+    return {
+        **settings.kafka.properties(),
+        "bootstrap.servers": settings.kafka.bootstrap_servers,
+        "enable.idempotence": True,
+        "acks": "all",
+        "partitioner": "murmur2_random",  # as Java's, so that tombstones meet their comments
+        "message.max.bytes": max(1_000_000, most),
+        # Up to four messages a comment, and a window behind the one that is being committed.
+        "queue.buffering.max.messages": max(100_000, 8 * settings.intake.max_messages),
+        "linger.ms": 5,
+        "compression.type": "lz4",
+        "error_cb": events.error,
+    }
+
+
+def _produced(
+    producer: Producer, message: Outgoing, report: Callable[[KafkaError | None, Any], None]
+) -> KafkaError | None:
+    """Put a message into the client's queue, or say why it would not go in."""
+    try:
+        producer.produce(
+            message.topic,
+            message.value,
+            message.key,
+            headers=list(message.headers),
+            on_delivery=report,
+        )
+    except BufferError:
+        return KafkaError(KafkaError._QUEUE_FULL)  # noqa: SLF001 - a public constant
+    except KafkaException as failed:
+        error: KafkaError = failed.args[0]
+        return error
+    return None
+
+
+def _refused(call: str, error: KafkaError) -> ClusterError:
+    hint = {
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "allow Write and Describe on the "
+        "transactional ids that begin with the group's name",
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED: "allow IdempotentWrite on the cluster",
+        KafkaError.GROUP_AUTHORIZATION_FAILED: "allow Read on the group",
+        KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow Write and Describe on the output topics",
+    }.get(error.code())
+    return ClusterError(f"{call}: {error.name()}: {error.str()}", hint)
