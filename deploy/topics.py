@@ -37,4 +37,6 @@ def create_topics(
                 "check the rights of this user, and --replication against the number of brokers",
             ) from error
         yield name
+    while not exist | {plan.name for plan in missing} <= existing_topics(settings, admin):
+        admin.poll(0.1)  # what was made shows in the metadata a moment later
     check_topics(settings, admin)

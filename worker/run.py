@@ -35,7 +35,7 @@ def run_worker(settings: Settings) -> None:
         Exception: what no one foresaw; the process must end, the group takes over.
     """
     shared = Shared(settings, Stop(settings.publish.drain_s))
-    _heed_signals(shared.stop)  # first: a signal must find its handler, also as PID 1
+    heed_signals(shared.stop)  # first: a signal must find its handler, also as PID 1
     bundle = open_bundle(settings.bundle, allow_unsigned=settings.allow_unsigned)
     policies = load_policies(settings.policy, bundle.manifest)
     check_topics(settings, admin_client(settings))
@@ -43,7 +43,7 @@ def run_worker(settings: Settings) -> None:
     publish = _publisher(shared, judge)  # ends what a predecessor left open, before the model loads
     tokenise = tokeniser(bundle, settings)
     score = load_scorer(bundle, settings.scoring, tokenise, shared.pulse)  # before any thread
-    health = _health(shared)
+    health = serve_health(shared)
     log.info(
         "worker started",
         bundle=bundle.manifest.name,
@@ -77,7 +77,12 @@ def _publisher(shared: Shared, judge: Judge) -> Publish:
     return ExactlyOnce(shared, transactions, judge, accounts)
 
 
-def _health(shared: Shared) -> Health:
+def serve_health(shared: Shared) -> Health:
+    """Open the port for probes and Prometheus.
+
+    Raises:
+        SettingsError: the port is in use.
+    """
     settings = shared.settings.health
 
     def not_live() -> list[str]:
@@ -90,7 +95,7 @@ def _health(shared: Shared) -> Health:
     return Health(settings.host, settings.port, shared.metrics, not_live, not_ready)
 
 
-def _heed_signals(stop: Stop) -> None:
+def heed_signals(stop: Stop) -> None:
     """Stop in good order at the first signal, at once at the second."""
 
     def heed(number: int, _: FrameType | None) -> None:

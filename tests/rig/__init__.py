@@ -1,0 +1,1 @@
+"""What tests build workers of: real Kafka, a stub for the model, kills at named points."""
