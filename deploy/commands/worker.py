@@ -1,6 +1,7 @@
 """`tidegate worker`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,7 +21,7 @@ def command(bundle: str | None, config: Path | None, *, allow_unsigned: bool) ->
 
     Example: TIDEGATE_KAFKA__BOOTSTRAP_SERVERS=127.0.0.1:9092 tidegate worker
     """
-    flags: dict[str, object] = {}
+    flags: dict[str, Any] = {}
     if bundle:
         flags["bundle"] = bundle
     if allow_unsigned:

@@ -1,0 +1,67 @@
+# Each target does its own set-up. Locks are in requirements*.txt, with hashes.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
+SELF := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation
+
+.PHONY: help demo test lint format full schemas bench lock clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(f"tidegate needs Python 3.11 or later, this is {sys.version.split()[0]}: make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+# The light set: worker, demo, local broker. No torch.
+$(VENV)/light: requirements.txt pyproject.toml | $(BIN)/python
+	@echo "installing the light set into $(VENV)" >&2
+	$(PIP) -r requirements.txt
+	$(SELF) -e .
+	@touch $@
+
+# The light set, and what tests and linters need.
+$(VENV)/dev: requirements-dev.txt $(VENV)/light
+	@echo "installing what the tests need into $(VENV)" >&2
+	$(PIP) -r requirements-dev.txt
+	@touch $@
+
+# All of it: torch and the trainer, too. 6 GB on Linux.
+$(VENV)/full: requirements-full.txt $(VENV)/dev
+	@echo "installing the full set into $(VENV)" >&2
+	$(PIP) -r requirements-full.txt
+	@touch $@
+
+demo: $(VENV)/light  ## a broker, a worker and a stream of comments, live (ARGS="--count 500 --plain")
+	@$(BIN)/tidegate demo $(ARGS)
+
+test: $(VENV)/dev  ## all tests; those that need torch run if `make full` was run before
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/full  ## formatting, lint, types
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+format: $(VENV)/dev  ## format, and mend what can be mended
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+full: $(VENV)/full  ## install torch and the trainer, too
+
+schemas: $(VENV)/light  ## write the JSON Schemas and the AsyncAPI document anew
+	$(BIN)/tidegate schemas --out schemas/generated
+
+bench: $(VENV)/dev  ## the benchmarks; ARGS="stream" for one of them
+	$(BIN)/python tests/benchmarks/run.py $(ARGS)
+
+lock:  ## make the lock files anew (needs uv)
+	uv pip compile pyproject.toml $(LOCK) --extra build --extra train --extra dev -o requirements-full.txt
+	uv pip compile pyproject.toml $(LOCK) --extra build --extra dev -c requirements-full.txt -o requirements-dev.txt
+	uv pip compile pyproject.toml $(LOCK) --extra build -c requirements-full.txt -o requirements.txt
+
+LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
+
+clean:  ## remove what was installed and built
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
