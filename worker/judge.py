@@ -6,7 +6,8 @@ times as much; the tests hold their bytes against the schema.
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from itertools import compress
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -23,15 +24,24 @@ from worker.window import (
     Judged,
     Outcome,
     Outgoing,
-    Probabilities,
     Record,
     Refusal,
     Scored,
 )
 
-DECIMALS: Final = 6  # of a probability; labels are set by the rounded one, so that both agree
+DECIMALS: Final = 6  # of a probability
 
 PASSED_ON: Final = frozenset({"traceparent", "tracestate"})  # W3C Trace Context
+
+
+class Ruling(NamedTuple):
+    """What the policy says of one comment's scores."""
+
+    scores: Sequence[float]
+    over: Sequence[bool]  # by label
+    review: bool  # whether any label is over its threshold
+    remove: bool
+    missing: bool  # the device could not score it
 
 
 class Judge:
@@ -47,15 +57,39 @@ class Judge:
     def __call__(self, scored: Scored) -> Judged:
         """Judge a window: an outcome for each of its records, in order."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        scores = iter(np.round(scored.scores, DECIMALS))
+        rulings = iter(self._rulings(scored))
         prepared = scored.prepared
         outcomes = []
         for record, entry in zip(prepared.fetched.records, prepared.entries, strict=True):
             if isinstance(entry, Comment):
-                outcomes.append(self._scored(record, entry, next(scores), now))
+                outcomes.append(self._scored(record, entry, next(rulings), now))
             else:
                 outcomes.append(self.outcome(record, entry, now))
         return Judged(scored, outcomes)
+
+    def _rulings(self, scored: Scored) -> list[Ruling]:
+        """Hold a window's scores against the policy, all comments at once.
+
+        Labels are set by the rounded scores, so that a verdict agrees with itself.
+        """
+        scores = np.round(scored.scores, DECIMALS)
+        thresholds = [
+            self._policies.thresholds(entry.event.community)
+            for entry in scored.prepared.entries
+            if isinstance(entry, Comment)
+        ]
+        if not thresholds:
+            return []
+        over = scores >= np.stack([t.review for t in thresholds])
+        remove = scores >= np.stack([t.remove for t in thresholds])
+        columns: tuple[list[Any], ...] = (
+            scores.tolist(),
+            over.tolist(),
+            over.any(axis=1).tolist(),
+            remove.any(axis=1).tolist(),
+            np.isnan(scores).any(axis=1).tolist(),
+        )
+        return list(map(Ruling, *columns))
 
     def outcome(self, record: Record, entry: Refusal | Erasure, now: str | None = None) -> Outcome:
         """Say what becomes of a record that has no scores."""
@@ -64,27 +98,24 @@ class Judge:
         now = now or datetime.now(UTC).isoformat(timespec="milliseconds")
         return self._refused(record, entry, now)
 
-    def _scored(self, record: Record, entry: Comment, scores: Probabilities, now: str) -> Outcome:
+    def _scored(self, record: Record, entry: Comment, ruling: Ruling, now: str) -> Outcome:
         event = entry.event
-        if np.isnan(scores).any():
+        if ruling.missing:
             detail = "it does not fit the device's memory, even alone"
             refusal = Refusal(
                 Reason.NOT_SCORABLE, detail, event.id, event.community, event.revision
             )
             return self._refused(record, refusal, now)
-        thresholds = self._policies.thresholds(event.community)
-        over = scores >= thresholds.review
-        labels = [label for label, is_over in zip(self._labels, over, strict=True) if is_over]
-        if not labels:
-            action = Action.ALLOW
-        else:
-            action = Action.REMOVE if (scores >= thresholds.remove).any() else Action.REVIEW
+        labels = list(compress(self._labels, ruling.over)) if ruling.review else []
+        action = Action.REVIEW if labels else Action.ALLOW
+        if labels and ruling.remove:
+            action = Action.REMOVE
         payload: dict[str, Any] = {
             "comment_id": event.id,
             "revision": event.revision,
             "community": event.community,
             "status": Status.SCORED,
-            "scores": dict(zip(self._labels, scores.tolist(), strict=True)),
+            "scores": dict(zip(self._labels, ruling.scores, strict=True)),
             "labels": labels,
             "action": action,
             "truncated": entry.truncated,
@@ -116,7 +147,7 @@ class Judge:
     ) -> Sequence[Outgoing]:
         """Return the verdict, and the flag where the action is not allow."""
         topic, number = record.partition
-        identity = str(verdict_id(topic, number, record.offset, self._version))
+        identity = verdict_id(topic, number, record.offset, self._version)
         value = encode(
             {
                 "verdict_id": identity,

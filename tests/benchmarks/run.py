@@ -1,0 +1,49 @@
+"""The benchmarks: `make bench`, or `make bench ARGS="stream latency"` for some of them.
+
+Prints one JSON object with the figures, their goals and the machine. Fails on errors only,
+never on a time: the machines that run this are shared.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from importlib import import_module
+from importlib.metadata import version
+
+from deploy.broker import local_broker
+
+ALL = ("stream", "scored", "latency")
+
+
+def machine() -> dict[str, object]:
+    """Say where the figures come from."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - whichever git is on the path
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    libraries = ("confluent-kafka", "openvino", "tokenizers", "numpy")
+    return {
+        "commit": commit.stdout.strip(),
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+        "libraries": {name: version(name) for name in libraries},
+    }
+
+
+def main(names: list[str]) -> None:
+    """Run benchmarks by name, on one broker."""
+    figures: dict[str, object] = {"machine": machine()}
+    with local_broker() as broker:
+        for name in names or ALL:
+            print(f"{name} …", file=sys.stderr)
+            figures[name] = import_module(name).measure(broker)
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
