@@ -15,7 +15,7 @@ def boarded(windows: Iterable[Prepared], claims: Claims) -> Iterator[Prepared]:
     for window in windows:
         claim = window.fetched.claim
         live = claims.board(claim)
-        if len(live) == len(claim.counts):
+        if live and live == {record.partition for record in window.fetched.records}:
             yield window
         elif live:
             yield only(window, live)

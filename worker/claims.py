@@ -25,7 +25,8 @@ class Claims:
         self._assigned: dict[Partition, int] = {}  # partition -> its count, while it is ours
         self._counts: dict[Partition, int] = {}  # partition -> how often it was ever assigned
         self._leaving: set[Partition] = set()  # asked back: nothing more may board
-        self._aboard: list[Claim] = []  # windows between device and commit
+        # Windows between device and commit, each with the partitions that went aboard with it.
+        self._aboard: list[tuple[Claim, frozenset[Partition]]] = []
         self._metadata: Any = None  # of the consumer group, as fresh as intake could read it
 
     # -- intake's side
@@ -70,7 +71,7 @@ class Claims:
         with self._changed:
             self._leaving |= going
             finished = self._changed.wait_for(
-                lambda: not any(going & claim.counts.keys() for claim in self._aboard), deadline_s
+                lambda: not any(going & live for _, live in self._aboard), deadline_s
             )
             self._forget(going)
         return finished
@@ -92,7 +93,7 @@ class Claims:
         with self._changed:
             live = self._live(claim) - self._leaving
             if live:
-                self._aboard.append(claim)
+                self._aboard.append((claim, live))
             return live
 
     # -- the publisher's side
@@ -111,7 +112,7 @@ class Claims:
     def land(self, claim: Claim) -> None:
         """Note that a window has been committed or dropped; a revocation may be waiting."""
         with self._changed:
-            self._aboard = [other for other in self._aboard if other is not claim]
+            self._aboard = [(other, live) for other, live in self._aboard if other is not claim]
             self._changed.notify_all()
 
     def await_metadata(self, timeout_s: float) -> None:

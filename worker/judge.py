@@ -82,14 +82,8 @@ class Judge:
             return []
         over = scores >= np.stack([t.review for t in thresholds])
         remove = scores >= np.stack([t.remove for t in thresholds])
-        columns: tuple[list[Any], ...] = (
-            scores.tolist(),
-            over.tolist(),
-            over.any(axis=1).tolist(),
-            remove.any(axis=1).tolist(),
-            np.isnan(scores).any(axis=1).tolist(),
-        )
-        return list(map(Ruling, *columns))
+        columns = (scores, over, over.any(1), remove.any(1), np.isnan(scores).any(1))
+        return [Ruling(*row) for row in zip(*(c.tolist() for c in columns), strict=True)]
 
     def outcome(self, record: Record, entry: Refusal | Erasure, now: str | None = None) -> Outcome:
         """Say what becomes of a record that has no scores."""

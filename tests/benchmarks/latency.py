@@ -1,0 +1,123 @@
+"""From produce to a read-committed verdict: at half load, and for a lone comment when idle.
+
+Goals: p99 at most 400 ms at half of the rate that the worker reached just before; a lone
+comment within 150 ms.
+"""
+
+import json
+from collections.abc import Callable
+from statistics import median, quantiles
+from threading import Event
+from time import monotonic
+from typing import Any
+
+from cluster import await_records, environment, play, prepare_topics, worker
+from confluent_kafka import Consumer, Producer
+from texts import real_texts
+
+from deploy.broker import LocalBroker
+
+WARM_UP = 1_000
+SECONDS = 30
+LONE = 30
+
+
+class Stopwatch:
+    """Produces comments one by one and notes when the verdict of each can be read."""
+
+    def __init__(self, broker: LocalBroker, name: str) -> None:
+        servers = {"bootstrap.servers": broker.bootstrap_servers}
+        self._topic = f"{name}.comments"
+        self._producer = Producer(
+            {**servers, "partitioner": "murmur2_random", "linger.ms": 0, "acks": "all"}
+        )
+        self._consumer = Consumer(
+            {
+                **servers,
+                "group.id": f"{name}-reader",
+                "isolation.level": "read_committed",
+                "auto.offset.reset": "latest",
+                "fetch.wait.max.ms": 10,
+            }
+        )
+        self._consumer.subscribe([f"{name}.verdicts"])
+        while not self._consumer.assignment():
+            self._consumer.poll(0.1)
+        self._sent: dict[bytes, float] = {}
+        self.latencies: list[float] = []
+
+    def send(self, text: str) -> None:
+        """Produce a comment, and start its clock."""
+        key = f"l{len(self._sent)}"
+        self._sent[key.encode()] = monotonic()
+        self._producer.produce(self._topic, json.dumps({"id": key, "text": text}), key)
+        self._producer.poll(0)
+
+    def read(self, timeout_s: float) -> None:
+        """Read a verdict, if there is one in time, and stop its comment's clock."""
+        message = self._consumer.poll(timeout_s)
+        if message is not None and message.error() is None:
+            sent = self._sent.get(message.key() or b"")
+            if sent is not None:
+                self.latencies.append(monotonic() - sent)
+
+    def read_until(self, done: Callable[[], bool]) -> None:
+        """Read until done."""
+        while not done():
+            self.read(0.02)
+
+    def close(self) -> None:
+        """Leave."""
+        self._producer.flush()
+        self._consumer.close()
+
+
+def measure(broker: LocalBroker) -> dict[str, Any]:
+    """Find the worker's rate, then play at half of it, then one by one."""
+    source, texts = real_texts(20_000)
+    name = "latency"
+    settings = environment(broker, name)
+    prepare_topics(settings)
+    play(broker, f"{name}.comments", texts[:WARM_UP])
+    with worker(settings, "-m", "deploy.cli", "worker") as run:
+        await_records(run, WARM_UP, 120)
+        half = run.rate() / 2
+        busy = _paced(broker, name, texts[WARM_UP:], half)
+        lone = _one_by_one(broker, name, texts)
+    percentiles = quantiles(busy, n=100)
+    return {
+        "comments": source,
+        "half_load_per_s": round(half, 1),
+        "half_load_p50_ms": round(percentiles[49] * 1000),
+        "half_load_p99_ms": round(percentiles[98] * 1000),
+        "half_load_p99_goal_ms": 400,
+        "lone_p50_ms": round(median(lone) * 1000),
+        "lone_max_ms": round(max(lone) * 1000),
+        "lone_goal_ms": 150,
+    }
+
+
+def _paced(broker: LocalBroker, name: str, texts: list[str], per_s: float) -> list[float]:
+    watch = Stopwatch(broker, name)
+    start = monotonic()
+    sent = 0
+    while (passed := monotonic() - start) < SECONDS:
+        while sent < passed * per_s:
+            watch.send(texts[sent])
+            sent += 1
+        watch.read(0.002)
+    end = monotonic() + 30
+    watch.read_until(lambda: len(watch.latencies) == sent or monotonic() > end)
+    watch.close()
+    return watch.latencies
+
+
+def _one_by_one(broker: LocalBroker, name: str, texts: list[str]) -> list[float]:
+    watch = Stopwatch(broker, name)
+    pause = Event()
+    for number in range(LONE):
+        watch.send(texts[number])
+        watch.read_until(lambda sent=number + 1: len(watch.latencies) == sent)
+        pause.wait(0.3)
+    watch.close()
+    return watch.latencies
