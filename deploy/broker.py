@@ -146,9 +146,9 @@ def serve(port: int, data: Path | None) -> None:
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
-    with _running(port, data, to_stderr) as node:
+    with _running(port, data, to_stderr) as node:  # until here a signal ends us at once
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, on_signal)
         click.echo(node.bootstrap_servers)
         to_stderr(f"Apache Kafka {KAFKA_VERSION} answers; data in {node.data}; Ctrl-C stops it")
         while not stop.wait(WATCH_S):
@@ -230,15 +230,15 @@ def _running(port: int, data: Path | None, progress: Callable[[str], None]) -> I
         folder = _make_folder(data) if data else stack.enter_context(_temporary_folder())
         lock = stack.enter_context(_locked(folder))
         own_port, controller_port = _free_port(port), _free_port(0)
+        remove = None if data else folder
         class_path = os.pathsep.join(map(str, kafka_jars(progress)))
         if not (folder / KAFKA).exists():
-            _format(folder, class_path, own_port, controller_port)
+            _format(folder, class_path, own_port, controller_port, remove)
         properties = _write_properties(folder, KAFKA, own_port, controller_port)
         command = [
             *(*_java(folder, class_path), *JVM_FLAGS, *LOG_FLAGS),
             *("kafka.Kafka", str(properties)),
         ]
-        remove = None if data else folder
         jvm = Kept(command, folder / LOG, remove=remove, pass_fds=[lock])
         stack.callback(jvm.stop)
         node = _Node(jvm, folder, own_port)
@@ -317,7 +317,9 @@ def _write_properties(folder: Path, log_dir: str, port: int, controller_port: in
     return path
 
 
-def _format(folder: Path, class_path: str, port: int, controller_port: int) -> None:
+def _format(
+    folder: Path, class_path: str, port: int, controller_port: int, remove: Path | None
+) -> None:
     """Make an empty node under another name and move it, so that half a one is never found."""
     unfinished = folder / UNFINISHED
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -326,7 +328,7 @@ def _format(folder: Path, class_path: str, port: int, controller_port: int) -> N
         *(*_java(folder, class_path), *FORMAT_FLAGS, "kafka.tools.StorageTool", "format"),
         *("--standalone", "--cluster-id", _cluster_id(), "--config", str(properties)),
     ]
-    tool = Kept(command, folder / LOG)
+    tool = Kept(command, folder / LOG, remove=remove)
     status = tool.ended(START_S)
     tool.stop()
     if status != 0:

@@ -7,8 +7,8 @@ Between the two stands a keeper, this file run as a program:
 The asker holds the other end of its stdin. When that closes, because it was closed or
 because the asker died of whatever cause, the keeper stops the command: SIGTERM first, SIGKILL
 when it takes too long. stdout gets one line, the command's process id. `--remove` names a
-temporary folder that goes when the command has gone. The keeper ends with 0 if it was asked
-to stop and the command then ended well, else as the command did.
+temporary folder that goes too when the command was stopped so. The keeper ends with 0 if it
+was asked to stop and the command then ended well, else as the command did.
 
 Standard library only: it must start fast and outlive its asker.
 """
@@ -48,7 +48,7 @@ class Kept:
         command: what to run.
         log: takes its stdout and stderr.
         env: its environment; None: ours.
-        remove: a temporary folder that goes when the command has gone.
+        remove: a temporary folder that goes when the command was stopped or we are gone.
         pass_fds: open files that it inherits.
     """
 
@@ -117,12 +117,12 @@ def main() -> int:
     _stop_on_signals(asked_to_stop)
     child = _start(arguments.command, arguments.log)
     try:
-        sys.stdout.write(f"{child.pid}\n")
-        sys.stdout.flush()
+        with suppress(BrokenPipeError):  # the asker is gone already; _hold notices
+            os.write(sys.stdout.fileno(), f"{child.pid}\n".encode())
         _hold(child, asked_to_stop)
     finally:
         status = _end(child)
-        if arguments.remove:
+        if arguments.remove and asked_to_stop.is_set():
             shutil.rmtree(arguments.remove, ignore_errors=True)
     if asked_to_stop.is_set() and status == -signal.SIGTERM:
         return 0
