@@ -54,7 +54,7 @@ schemas: $(VENV)/light  ## write the JSON Schemas and the AsyncAPI document anew
 	$(BIN)/tidegate schemas --out schemas/generated
 
 bench: $(VENV)/dev  ## the benchmarks; ARGS="stream" for one of them
-	$(BIN)/python tests/benchmarks/run.py $(ARGS)
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.run $(ARGS)
 
 lock:  ## make the lock files anew (needs uv)
 	uv pip compile pyproject.toml $(LOCK) --extra build --extra train --extra dev -o requirements-full.txt

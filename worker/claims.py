@@ -27,6 +27,7 @@ class Claims:
         self._leaving: set[Partition] = set()  # asked back: nothing more may board
         # Windows between device and commit, each with the partitions that went aboard with it.
         self._aboard: list[tuple[Claim, frozenset[Partition]]] = []
+        self._abandoned = False  # nothing that is aboard will be published any more
         self._metadata: Any = None  # of the consumer group, as fresh as intake could read it
 
     # -- intake's side
@@ -68,18 +69,26 @@ class Claims:
             Whether every such window was finished in time.
         """
         going = set(partitions)
+
+        def finished() -> bool:
+            return not any(going & live for _, live in self._aboard)
+
         with self._changed:
             self._leaving |= going
-            finished = self._changed.wait_for(
-                lambda: not any(going & live for _, live in self._aboard), deadline_s
-            )
+            self._changed.wait_for(lambda: self._abandoned or finished(), deadline_s)
             self._forget(going)
-        return finished
+            return finished()
 
     def lose(self, partitions: Iterable[Partition]) -> None:
         """Note that partitions are gone already: nothing of them may be published."""
         with self._changed:
             self._forget(set(partitions))
+
+    def abandon(self) -> None:
+        """Note that a room has failed: what is aboard is lost, and nobody need wait for it."""
+        with self._changed:
+            self._abandoned = True
+            self._changed.notify_all()
 
     def _forget(self, going: set[Partition]) -> None:
         for partition in going:

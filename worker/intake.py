@@ -132,7 +132,8 @@ class Intake:
 
     def _heed(self, error: KafkaError, message: Message) -> None:
         code = error.code()
-        if code in UNSUPPORTED and self._settings.kafka.group_protocol is GroupProtocol.AUTO:
+        auto = self._settings.kafka.group_protocol is GroupProtocol.AUTO
+        if auto and _knows_no_kip_848(error):
             self._fall_back()
         elif code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - a public constant
             self._failure = ClusterError(
@@ -238,6 +239,9 @@ class Intake:
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         def revoke() -> None:
             self._give_up(partitions)
+            # In the classic protocol a rebalance has a generation of its own, and the windows
+            # that are waited for could not be committed under the old one.
+            self._claims.refresh(consumer.consumer_group_metadata())
             deadline_s = min(
                 self._settings.publish.revoke_deadline_s,
                 self._settings.intake.max_poll_interval_s / 4,
@@ -288,6 +292,13 @@ def _begin_where_nothing_is_committed(
         TopicPartition(p.topic, p.partition, OFFSET_BEGINNING) if p.offset < 0 else p
         for p in committed
     ]
+
+
+def _knows_no_kip_848(error: KafkaError) -> bool:
+    """Say whether the broker lacks the protocol; where the client calls it fatal, by the words."""
+    words = error.str()
+    wrapped = error.code() == KafkaError._FATAL and "ConsumerGroupHeartbeat" in words  # noqa: SLF001 - a public constant
+    return error.code() in UNSUPPORTED or (wrapped and "not supported" in words)
 
 
 def _record(message: Message) -> Record:

@@ -56,6 +56,7 @@ def run(rooms: Rooms, shared: Shared) -> None:
                 finally:
                     shared.stop.set()
                     abandon.set()
+                    shared.claims.abandon()
     finally:
         rooms.intake.close()  # all is published, or given up: a successor may have the rest
         rooms.publish.close()

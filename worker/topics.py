@@ -146,6 +146,8 @@ def _warn_of_weak_durability(name: str, config: dict[str, str]) -> None:
 
 def _configs(admin: AdminClient, names: list[str]) -> dict[str, dict[str, str]]:
     """Read the topics' settings; those that we may not read are left out, with a warning."""
+    if not names:
+        return {}  # the client refuses to ask for none
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
     found = {}
     for resource, future in admin.describe_configs(resources, request_timeout=ANSWER_S).items():

@@ -170,18 +170,24 @@ class Transactions:
     def _produce(
         self, producer: Producer, messages: Sequence[Outgoing], end: float
     ) -> KafkaError | None:
+        """Put all messages into the client's queue, and name all that it refuses for good.
+
+        One at a time would take an abort for each, and let hostile records end the worker.
+        """
+        refused: KafkaError | None = None
         for place, message in enumerate(messages):
             report = partial(self._delivered, place)
             while failure := _produced(producer, message, report):
-                if failure.code() != KafkaError._QUEUE_FULL:  # noqa: SLF001 - a public constant
+                if failure.code() in CULPRIT:
                     self._delivered(place, failure, None)
-                    return failure
-                if monotonic() > end:
+                    refused = failure
+                    break
+                if failure.code() != KafkaError._QUEUE_FULL or monotonic() > end:  # noqa: SLF001 - a public constant
                     return failure
                 self._pulse.beat()
                 producer.poll(0.1)
         producer.poll(0)
-        return None
+        return refused
 
     def _delivered(self, place: int, error: KafkaError | None, _: Message | None) -> None:
         """Note a culprit; runs inside the client's calls, in this thread."""

@@ -4,8 +4,7 @@ import json
 import sys
 from time import monotonic
 
-from texts import real_texts
-
+from benchmarks.texts import real_texts
 from worker.bundle import open_bundle
 from worker.pulse import Pulse
 from worker.run import tokeniser

@@ -11,10 +11,10 @@ from threading import Event
 from time import monotonic
 from typing import Any
 
-from cluster import await_records, environment, play, prepare_topics, worker
 from confluent_kafka import Consumer, Producer
-from texts import real_texts
 
+from benchmarks.cluster import await_records, environment, play, prepare_topics, worker
+from benchmarks.texts import real_texts
 from deploy.broker import LocalBroker
 
 WARM_UP = 1_000
@@ -60,6 +60,10 @@ class Stopwatch:
             sent = self._sent.get(message.key() or b"")
             if sent is not None:
                 self.latencies.append(monotonic() - sent)
+
+    def all_answered(self) -> bool:
+        """Say whether each comment's verdict was read."""
+        return len(self.latencies) == len(self._sent)
 
     def read_until(self, done: Callable[[], bool]) -> None:
         """Read until done."""
@@ -107,7 +111,7 @@ def _paced(broker: LocalBroker, name: str, texts: list[str], per_s: float) -> li
             sent += 1
         watch.read(0.002)
     end = monotonic() + 30
-    watch.read_until(lambda: len(watch.latencies) == sent or monotonic() > end)
+    watch.read_until(lambda: watch.all_answered() or monotonic() > end)
     watch.close()
     return watch.latencies
 
@@ -117,7 +121,7 @@ def _one_by_one(broker: LocalBroker, name: str, texts: list[str]) -> list[float]
     pause = Event()
     for number in range(LONE):
         watch.send(texts[number])
-        watch.read_until(lambda sent=number + 1: len(watch.latencies) == sent)
+        watch.read_until(watch.all_answered)
         pause.wait(0.3)
     watch.close()
     return watch.latencies

@@ -41,7 +41,7 @@ def main(names: list[str]) -> None:
     with local_broker() as broker:
         for name in names or ALL:
             print(f"{name} …", file=sys.stderr)
-            figures[name] = import_module(name).measure(broker)
+            figures[name] = import_module(f"benchmarks.{name}").measure(broker)
     print(json.dumps(figures, indent=2))
 
 

@@ -11,9 +11,8 @@ import sys
 from statistics import median
 from typing import Any
 
-from cluster import TESTS, await_records, environment, play, prepare_topics, worker
-from texts import real_texts
-
+from benchmarks.cluster import TESTS, await_records, environment, play, prepare_topics, worker
+from benchmarks.texts import real_texts
 from deploy.broker import LocalBroker
 
 COUNT = 4_000
@@ -50,7 +49,8 @@ def measure(broker: LocalBroker) -> dict[str, Any]:
 
 def _bare() -> float:
     done = subprocess.run(
-        [sys.executable, str(TESTS / "benchmarks" / "bare_scorer.py"), str(COUNT)],
+        [sys.executable, "-m", "benchmarks.bare_scorer", str(COUNT)],
+        cwd=TESTS,
         capture_output=True,
         text=True,
         check=True,

@@ -7,8 +7,7 @@ same two, memory flat; and what exactly once costs against at least once, in the
 from statistics import median
 from typing import Any
 
-from cluster import await_records, environment, play, prepare_topics, worker
-
+from benchmarks.cluster import await_records, environment, play, prepare_topics, worker
 from deploy.broker import LocalBroker
 
 COUNT = 200_000

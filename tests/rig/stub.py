@@ -26,9 +26,7 @@ def stub_manifest() -> BundleManifest:
         "max_length": 128,
         "labels": list(LABELS),
         "thresholds": dict.fromkeys(LABELS, THRESHOLD),
-        "calibration": {
-            label: Calibration(slope=1, intercept=0).model_dump() for label in LABELS
-        },
+        "calibration": {label: Calibration(slope=1, intercept=0).model_dump() for label in LABELS},
         "metrics": {},
         "data_fingerprint": "none",
         "libraries": {},

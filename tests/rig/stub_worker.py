@@ -3,17 +3,21 @@
     KILL_AT=half_produced KILL_AFTER=3 python -m rig.stub_worker
 
 The points are those of the fault matrix, row P1. They live here, around the rooms and the
-producer, so that the worker itself knows nothing of them.
+producer, so that the worker itself knows nothing of them. SCORE_S is how long the device
+takes for a window, at least.
 """
 
 import os
 import signal
+import sys
 from collections.abc import Callable
+from threading import Event
 from typing import Any
 
 from confluent_kafka import Producer
 from rig.stub import stub_manifest, stub_score, stub_tokenise
 
+from schemas.errors import TidegateError
 from worker import logs
 from worker.accounts import Accounts
 from worker.at_least_once import AtLeastOnce
@@ -29,6 +33,7 @@ from worker.settings import load_settings
 from worker.shared import Shared, Stop
 from worker.topics import admin_client, check_topics
 from worker.transactions import Transactions
+from worker.window import Fetched, Prepared, Scored
 
 POINTS = (
     "consumed",
@@ -41,6 +46,9 @@ POINTS = (
 )
 
 
+HALF = 50  # messages
+
+
 class KillSwitch:
     """Kills the process at a point, the n-th time that it comes by."""
 
@@ -48,9 +56,13 @@ class KillSwitch:
         self._at = os.environ.get("KILL_AT")
         self._left = int(os.environ.get("KILL_AFTER", "1"))
 
+    def waits_at(self, point: str) -> bool:
+        """Say whether it is set to kill there."""
+        return point == self._at
+
     def passed(self, point: str) -> None:
         """Be at a point."""
-        if point == self._at:
+        if self.waits_at(point):
             self._left -= 1
             if self._left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -79,7 +91,7 @@ def killing_producer(switch: KillSwitch) -> Callable[[dict[str, Any]], Producer]
         def produce(self, *args: Any, **kwargs: Any) -> None:
             super().produce(*args, **kwargs)
             self.produced += 1
-            if self.produced == int(os.environ.get("HALF", "50")):
+            if self.produced == HALF and switch.waits_at("half_produced"):
                 self.flush(5)
                 switch.passed("half_produced")
 
@@ -116,13 +128,23 @@ def main() -> None:
     serve_health(shared)
     prepare = Prepare(settings.limits, switch.after(stub_tokenise, "tokenised"))
 
-    def prepared(fetched: Any) -> Any:
+    device, score_s = Event(), float(os.environ.get("SCORE_S", "0"))
+
+    def prepared(fetched: Fetched) -> Prepared:
         switch.passed("consumed")
         return prepare(fetched)
 
-    rooms = Rooms(Intake(shared), prepared, switch.after(stub_score, "scored"), judge, publish)
-    run(rooms, shared)
+    def scored(window: Prepared) -> Scored:
+        device.wait(score_s)
+        result = stub_score(window)
+        switch.passed("scored")
+        return result
+
+    run(Rooms(Intake(shared), prepared, scored, judge, publish), shared)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except TidegateError as failed:
+        sys.exit(f"error: {failed.what}\nhint: {failed.hint}")

@@ -25,10 +25,18 @@ def check(bundle: Bundle, tokenise: Tokeniser, scorer: Scorer) -> float:
         golden = GoldenComments.model_validate_json((bundle.folder / GOLDEN).read_bytes())
     except (OSError, ValidationError) as error:
         raise BundleError(f"bundle `{bundle.manifest.name}`: {GOLDEN}: {error}") from error
-    pieces = [found.ids[0] for found in tokenise([comment.text for comment in golden.comments])]
-    expected = np.array(
-        [[c.scores[label] for label in bundle.manifest.labels] for c in golden.comments]
-    )
+    labels = bundle.manifest.labels
+    if any(comment.scores.keys() != set(labels) for comment in golden.comments):
+        raise BundleError(
+            f"bundle `{bundle.manifest.name}`: {GOLDEN} has other labels than {', '.join(labels)}"
+        )
+    tokenised = tokenise([comment.text for comment in golden.comments])
+    if any(len(found.ids) > 1 for found in tokenised):
+        raise BundleError(
+            f"bundle `{bundle.manifest.name}`: {GOLDEN} has a comment longer than a piece"
+        )
+    pieces = [found.ids[0] for found in tokenised]
+    expected = np.array([[c.scores[label] for label in labels] for c in golden.comments])
     alone = np.concatenate([scorer.probabilities([piece]) for piece in pieces])
     together = scorer.probabilities(pieces)
     worst = float(max(np.abs(alone - expected).max(), np.abs(together - expected).max()))

@@ -7,7 +7,7 @@ import numpy as np
 import structlog
 
 from schemas.bundle import BundleManifest
-from worker.batching import micro_batches, padded
+from worker.batching import micro_batches, padded, width_of
 from worker.scoring.engine import DeviceMemoryError, Engine
 from worker.window import Comment, Prepared, Probabilities, Scored
 
@@ -58,12 +58,14 @@ class Scorer:
         logits = np.full((len(pieces), len(self._slope)), np.nan)
         rest = list(range(len(pieces)))
         while rest:
-            batches = micro_batches([len(pieces[place]) for place in rest], self._budget)
+            lengths = [len(pieces[place]) for place in rest]
+            # Memory that ran out over short pieces is no reason not to try a long one alone.
+            batches = micro_batches(lengths, max(self._budget, width_of(max(lengths))))
             placed = [[rest[number] for number in batch] for batch in batches]
             try:
                 found = self._engine.logits([padded(pieces, b, self._pad_id) for b in placed])
             except DeviceMemoryError:
-                rest = self._halved(rest, pieces, longest=placed[0])
+                rest = self._halved(rest, pieces, longest=placed[0][0])
                 continue
             for batch, rows in zip(placed, found, strict=True):
                 logits[batch] = rows
@@ -71,11 +73,11 @@ class Scorer:
         return _sigmoid(self._slope * logits + self._intercept)
 
     def _halved(
-        self, rest: list[int], pieces: Sequence[Sequence[int]], longest: list[int]
+        self, rest: list[int], pieces: Sequence[Sequence[int]], longest: int
     ) -> list[int]:
         """Halve the budget, or give up on a piece that does not fit even alone."""
-        if len(longest) == 1 and self._budget < 2 * len(pieces[longest[0]]):
-            return [place for place in rest if place != longest[0]]
+        if self._budget <= width_of(len(pieces[longest])):  # no batch cost more than this piece
+            return [place for place in rest if place != longest]
         self._budget //= 2
         log.warning("budget halved: the device ran out of memory", budget=self._budget)
         return rest

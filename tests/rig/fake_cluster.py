@@ -1,0 +1,145 @@
+"""A cluster with a script, for the answers that a real one gives too seldom to be waited for.
+
+It keeps transactions as Kafka does: what is produced counts when it is committed, offsets are
+part of the transaction, a new producer ends what the old one left open.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, cast
+
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+
+
+class Sent(NamedTuple):
+    """A message in a transaction."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+def abortable(code: int = KafkaError._TIMED_OUT) -> KafkaError:  # noqa: SLF001 - a public constant
+    """Return an error that asks for an abort."""
+    return KafkaError(code, "", False, False, True)  # noqa: FBT003 - the client's signature
+
+
+def retriable(code: int = KafkaError._TIMED_OUT) -> KafkaError:  # noqa: SLF001 - a public constant
+    """Return an error that asks for the same call again."""
+    return KafkaError(code, "", False, True, False)  # noqa: FBT003 - the client's signature
+
+
+def fatal(code: int = KafkaError._FENCED) -> KafkaError:  # noqa: SLF001 - a public constant
+    """Return an error after which a producer is of no use."""
+    return KafkaError(code, "", True, False, False)  # noqa: FBT003 - the client's signature
+
+
+class FakeCluster:
+    """What several producers of one name share.
+
+    Attributes:
+        calls: the names of calls in their order, `new` for a producer that was made.
+        script: errors that the next calls of a name fail with, in turn; None lets one pass.
+        refuses: says for a message with which code the broker refuses it, or None.
+        refuses_at_once: the same, for what the client itself refuses.
+        committed: messages of committed transactions.
+        offsets: of committed transactions.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.script: dict[str, deque[KafkaError | None]] = {}
+        self.refuses: Callable[[Sent], int | None] = lambda _: None
+        self.refuses_at_once: Callable[[Sent], int | None] = lambda _: None
+        self.committed: list[Sent] = []
+        self.offsets: dict[int, int] = {}
+        self.properties: dict[str, Any] = {}
+
+    def will_fail(self, call: str, *errors: KafkaError | None) -> None:
+        """Write errors into the script."""
+        self.script.setdefault(call, deque()).extend(errors)
+
+    def make(self, properties: dict[str, Any]) -> Producer:
+        """Make a producer, as `Transactions` asks for it."""
+        self.calls.append("new")
+        self.properties = properties
+        return cast("Producer", _FakeProducer(self))
+
+    def called(self, name: str) -> int:
+        """Return how often a call was made."""
+        return self.calls.count(name)
+
+    def enter(self, call: str) -> None:
+        """Note a call, and fail it if the script says so."""
+        self.calls.append(call)
+        script = self.script.get(call)
+        if script and (error := script.popleft()) is not None:
+            raise KafkaException(error)
+
+
+class _FakeProducer:
+    def __init__(self, cluster: FakeCluster) -> None:
+        self._cluster = cluster
+        self._open: list[tuple[Sent, Callable[[KafkaError | None, Any], None]]] = []
+        self._offsets: dict[int, int] = {}
+        self._begun = False
+
+    def init_transactions(self, _: float) -> None:
+        self._cluster.enter("init")
+
+    def begin_transaction(self) -> None:
+        self._cluster.enter("begin")
+        assert not self._begun, "a transaction is open already"
+        self._begun = True
+        self._open, self._offsets = [], {}
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        headers: Sequence[tuple[str, bytes | None]],
+        on_delivery: Callable[[KafkaError | None, Any], None],
+    ) -> None:
+        assert self._begun, "no transaction was begun"
+        try:
+            self._cluster.enter("produce")
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError._QUEUE_FULL:  # noqa: SLF001 - a public constant
+                raise BufferError from error
+            raise
+        sent = Sent(topic, key, value, headers)
+        if (code := self._cluster.refuses_at_once(sent)) is not None:
+            raise KafkaException(KafkaError(code))
+        self._open.append((sent, on_delivery))
+
+    def send_offsets_to_transaction(
+        self, offsets: list[TopicPartition], metadata: object, _: float
+    ) -> None:
+        assert metadata is not None, "offsets without the group's metadata are not fenced"
+        self._cluster.enter("send_offsets")
+        codes = [(report, self._cluster.refuses(sent)) for sent, report in self._open]
+        if any(code is not None for _, code in codes):
+            for report, code in codes:
+                purged = KafkaError._PURGE_QUEUE  # noqa: SLF001 - a public constant
+                report(KafkaError(purged if code is None else code), None)
+            raise KafkaException(abortable(next(c for _, c in codes if c is not None)))
+        self._offsets = {place.partition: place.offset for place in offsets}
+
+    def commit_transaction(self, _: float) -> None:
+        self._cluster.enter("commit")
+        assert self._begun, "no transaction was begun"
+        self._begun = False
+        self._cluster.committed += [sent for sent, _ in self._open]
+        self._cluster.offsets |= self._offsets
+
+    def abort_transaction(self, _: float) -> None:
+        self._cluster.enter("abort")
+        self._begun = False
+
+    def purge(self) -> None:
+        self._cluster.enter("purge")
+
+    def poll(self, _: float) -> int:
+        return 0
