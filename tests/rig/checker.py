@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rig.stub import stub_manifest, stub_scores
-
 from schemas.dead_letter import HEADER_PREFIX
 from schemas.labels import LABELS
 from schemas.verdict import verdict_id
@@ -131,7 +130,8 @@ def _ids_are_their_own(verdicts: Sequence[Record]) -> Iterator[str]:
 
 def _keys_keep_their_order(comments: Sequence[Record], outcomes: Outcomes) -> Iterator[str]:
     """Compare, key by key, what came out with what went in; None stands for a tombstone."""
-    expected, found = defaultdict(list), defaultdict(list)
+    expected: dict[bytes | None, list[int | None]] = defaultdict(list)
+    found: dict[bytes | None, list[int | None]] = defaultdict(list)
     dead = {source_of_letter(letter) for letter in outcomes.dead_letters}
     for record in comments:
         if record.key is not None and _place(record) not in dead:

@@ -22,17 +22,17 @@ class Sent(NamedTuple):
 
 def abortable(code: int = KafkaError._TIMED_OUT) -> KafkaError:  # noqa: SLF001 - a public constant
     """Return an error that asks for an abort."""
-    return KafkaError(code, "", False, False, True)  # noqa: FBT003 - the client's signature
+    return KafkaError(code, "", False, False, True)
 
 
 def retriable(code: int = KafkaError._TIMED_OUT) -> KafkaError:  # noqa: SLF001 - a public constant
     """Return an error that asks for the same call again."""
-    return KafkaError(code, "", False, True, False)  # noqa: FBT003 - the client's signature
+    return KafkaError(code, "", False, True, False)
 
 
 def fatal(code: int = KafkaError._FENCED) -> KafkaError:  # noqa: SLF001 - a public constant
     """Return an error after which a producer is of no use."""
-    return KafkaError(code, "", True, False, False)  # noqa: FBT003 - the client's signature
+    return KafkaError(code, "", True, False, False)
 
 
 class FakeCluster:

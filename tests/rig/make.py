@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from rig.stub import stub_manifest, stub_score, stub_tokenise
-
 from worker.judge import Judge
 from worker.policies import load_policies
 from worker.prepare import Prepare

@@ -22,14 +22,15 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
-from rig.checker import Outcomes, first_of_repeats, violations
 
 from deploy.topics import create_topics
+from rig.checker import Outcomes, first_of_repeats, violations
 from worker.intake import _record
 from worker.settings import KafkaSettings, Settings, TopicSettings
 from worker.window import Record
 
 TESTS = Path(__file__).parent.parent
+PATH = os.pathsep.join([str(TESTS), str(TESTS.parent)])  # the tree that these tests stand in
 PATIENCE_S = 60.0  # two cores, shared
 TICK_S = 0.05
 
@@ -86,7 +87,7 @@ class Worker:
                 raise AssertionError(f"ended with {self.process.returncode}: {self.said[-2000:]}")
             return len(self.events(name)) >= times
 
-        eventually(logged, lambda: f"no {times} × {name!r} in: {self.said[-2000:]}")
+        eventually(logged, lambda: f"no {times} times {name!r} in: {self.said[-2000:]}")
 
     def ended(self, within_s: float = PATIENCE_S) -> int:
         """Wait for its end and return its status."""
@@ -149,7 +150,7 @@ class Stream:
 
     # -- workers
 
-    def worker(self, slot: str = "0", **settings: object) -> Worker:
+    def worker(self, slot: str = "0", /, **settings: object) -> Worker:
         """Start a worker of the test's group."""
         ours = {
             "KAFKA__BOOTSTRAP_SERVERS": self.servers,
@@ -164,7 +165,7 @@ class Stream:
         environment |= {f"TIDEGATE_{name}": value for name, value in ours.items()}
         environment |= {name: str(value) for name, value in settings.items()}
         number = len(list(self.folder.glob("worker-*.log")))
-        return Worker(environment | {"PYTHONPATH": "."}, self.folder / f"worker-{number}.log")
+        return Worker(environment | {"PYTHONPATH": PATH}, self.folder / f"worker-{number}.log")
 
     # -- outcomes
 
@@ -253,7 +254,8 @@ class Stream:
         self, topics: Sequence[str], isolation: IsolationLevel
     ) -> dict[tuple[str, int], int]:
         places = [TopicPartition(t, n) for t in topics for n in range(self.partitions)]
-        wanted = {place: OffsetSpec.latest() for place in places}
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        wanted = dict.fromkeys(places, latest)
         found = self.admin.list_offsets(wanted, isolation_level=isolation)
         return {(p.topic, p.partition): o.result(PATIENCE_S).offset for p, o in found.items()}
 

@@ -15,8 +15,8 @@ from threading import Event
 from typing import Any
 
 from confluent_kafka import Producer
-from rig.stub import stub_manifest, stub_score, stub_tokenise
 
+from rig.stub import stub_manifest, stub_score, stub_tokenise
 from schemas.errors import TidegateError
 from worker import logs
 from worker.accounts import Accounts
