@@ -218,6 +218,8 @@ class Intake:
             "max.poll.interval.ms": int(settings.intake.max_poll_interval_s * 1000),
             "queued.max.messages.kbytes": settings.intake.prefetch_kib,
             "fetch.queue.backoff.ms": 50,
+            # A connection answers in order: what else is asked waits behind a fetch that waits.
+            "fetch.wait.max.ms": 100,
             "statistics.interval.ms": 5_000,
             "stats_cb": self._events.consumer_statistics,
             "error_cb": self._events.error,

@@ -72,9 +72,7 @@ class Scorer:
             break
         return _sigmoid(self._slope * logits + self._intercept)
 
-    def _halved(
-        self, rest: list[int], pieces: Sequence[Sequence[int]], longest: int
-    ) -> list[int]:
+    def _halved(self, rest: list[int], pieces: Sequence[Sequence[int]], longest: int) -> list[int]:
         """Halve the budget, or give up on a piece that does not fit even alone."""
         if self._budget <= width_of(len(pieces[longest])):  # no batch cost more than this piece
             return [place for place in rest if place != longest]
