@@ -58,6 +58,7 @@ class AtLeastOnce:
         messages = dict(enumerate(m for outcome in outcomes for m in outcome.messages))
         refusals = 0
         while messages:
+            self._go_on()
             self._produce(messages)
             culprits = {p: e.name() for p, e in self._failed.items() if e.code() in CULPRIT}
             if culprits:
@@ -75,9 +76,7 @@ class AtLeastOnce:
         for place, message in messages.items():
             self._hand_over(place, message)
         while self._producer.flush(1.0):
-            self._pulse.beat()
-            if self._stop.overdue():
-                raise ClusterError("verdicts could not be delivered while draining")
+            self._go_on()
         fatal = [e for e in self._failed.values() if e.fatal()]
         if fatal:
             raise ClusterError(f"producer: {fatal[0].name()}: {fatal[0].str()}")
@@ -94,13 +93,19 @@ class AtLeastOnce:
                     on_delivery=report,
                 )
             except BufferError:
-                self._pulse.beat()
+                self._go_on()
                 self._producer.poll(0.1)
             except KafkaException as failed:
                 self._failed[place] = failed.args[0]
                 return
             else:
                 return
+
+    def _go_on(self) -> None:
+        """Say that the thread turns, and end the waiting when the time to drain is over."""
+        self._pulse.beat()
+        if self._stop.overdue():
+            raise ClusterError("verdicts could not be delivered while draining")
 
     def _delivered(self, place: int, error: KafkaError | None, _: Message) -> None:
         if error is not None and error.code() not in PURGED:

@@ -17,6 +17,8 @@ ANSWER_S: Final = 15.0  # for a broker to answer at all
 # Our headers on a dead letter come on top of the record as it came.
 ROOM_FOR_HEADERS: Final = 65_536
 
+CLIENT_BATCH: Final = 1_000_000  # bytes; librdkafka fills a batch up to this (batch.size)
+
 DAY_MS: Final = 86_400_000
 WEEK_MS: Final = 7 * DAY_MS
 MONTH_MS: Final = 30 * DAY_MS
@@ -120,23 +122,32 @@ def _wrong(settings: Settings, admin: AdminClient) -> Iterator[str]:
     configs = _configs(admin, [plan.name for plan in needed if plan.name in exist])
     for plan in needed:
         if plan.name in configs:
-            yield from _wrong_settings(plan, configs[plan.name], settings)
+            yield from _wrong_cleanup(plan, configs[plan.name])
+            _warn_of_weak_durability(plan.name, configs[plan.name])
+    yield from _too_small(settings.topics, configs)
 
 
-def _wrong_settings(plan: TopicPlan, config: dict[str, str], settings: Settings) -> Iterator[str]:
-    found = frozenset(config["cleanup.policy"].split(","))
-    must_compact = "compact" in plan.cleanup
-    if must_compact != ("compact" in found):
-        expected = plan.config["cleanup.policy"]
-        yield f"topic {plan.name} has cleanup.policy={','.join(sorted(found))}, expected {expected}"
-    if plan.name == settings.topics.dead_letters:
-        least = settings.limits.value_bytes + settings.limits.key_bytes + ROOM_FOR_HEADERS
-        if int(config["max.message.bytes"]) < least:
-            yield (
-                f"topic {plan.name} has max.message.bytes={config['max.message.bytes']}, "
-                f"expected at least {least}: a record that is refused must fit"
-            )
-    _warn_of_weak_durability(plan.name, config)
+def _wrong_cleanup(plan: TopicPlan, config: dict[str, str]) -> Iterator[str]:
+    found = config["cleanup.policy"]
+    if ("compact" in plan.cleanup) != ("compact" in found.split(",")):
+        yield (
+            f"topic {plan.name} has cleanup.policy={found}, "
+            f"expected {plan.config['cleanup.policy']}"
+        )
+
+
+def _too_small(topics: TopicSettings, configs: dict[str, dict[str, str]]) -> Iterator[str]:
+    """A record that is refused must fit the dead letters, and a batch its topic."""
+    largest = {name: int(config["max.message.bytes"]) for name, config in configs.items()}
+    comments = largest.get(topics.comments, 0)
+    least = {
+        topics.verdicts: CLIENT_BATCH,
+        topics.flags: CLIENT_BATCH,
+        topics.dead_letters: max(CLIENT_BATCH, comments + ROOM_FOR_HEADERS),
+    }
+    for name, bytes_ in least.items():
+        if largest.get(name, bytes_) < bytes_:
+            yield f"topic {name} has max.message.bytes={largest[name]}, expected {bytes_} or more"
 
 
 def _warn_of_weak_durability(name: str, config: dict[str, str]) -> None:

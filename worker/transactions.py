@@ -23,6 +23,7 @@ from worker.window import Outgoing
 log = structlog.get_logger()
 
 CALL_S: Final = 5.0  # one call; it may be called again, and the thread beats in between
+LARGEST: Final = 10_485_760  # bytes of one message that the client lets pass: topics decide
 SEND_S: Final = 10.0  # from begin to offsets, while revocations wait at the gate
 REBUILD_EVERY_S: Final = 60.0  # fenced more often than this: another worker has our name
 
@@ -242,15 +243,13 @@ class Transactions:
 
 def producer_properties(settings: Settings, events: ClientEvents) -> dict[str, Any]:
     """Return what every producer of ours is made with."""
-    # Key, headers and our own come on top of the largest value that we accept.
-    most = settings.limits.value_bytes + settings.limits.key_bytes + 65_536
     return {
         **settings.kafka.properties(),
         "bootstrap.servers": settings.kafka.bootstrap_servers,
         "enable.idempotence": True,
         "acks": "all",
         "partitioner": "murmur2_random",  # as Java's, so that tombstones meet their comments
-        "message.max.bytes": max(1_000_000, most),
+        "message.max.bytes": LARGEST,
         # Up to four messages a comment, and a window behind the one that is being committed.
         "queue.buffering.max.messages": max(100_000, 8 * settings.intake.max_messages),
         "linger.ms": 5,

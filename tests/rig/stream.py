@@ -117,7 +117,7 @@ class Stream:
     @cached_property
     def admin(self) -> AdminClient:
         """A client that may do anything."""
-        return AdminClient({"bootstrap.servers": self.servers})
+        return AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
 
     def create(self) -> Self:
         """Make the topics as `tidegate topics create` does."""

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from threading import Event
 from typing import Any
 
+import structlog
 from confluent_kafka import Producer
 
 from rig.stub import stub_manifest, stub_score, stub_tokenise
@@ -47,6 +48,8 @@ POINTS = (
 
 
 HALF = 50  # messages
+
+log = structlog.get_logger()
 
 
 class KillSwitch:
@@ -97,6 +100,8 @@ def killing_producer(switch: KillSwitch) -> Callable[[dict[str, Any]], Producer]
 
         def send_offsets_to_transaction(self, *args: Any) -> None:
             super().send_offsets_to_transaction(*args)
+            if switch.waits_at("offsets_sent"):
+                self.flush(5)  # so that there is something for the successor to abort
             switch.passed("offsets_sent")
 
         def commit_transaction(self, *args: Any) -> None:
@@ -137,6 +142,7 @@ def main() -> None:
     def scored(window: Prepared) -> Scored:
         device.wait(score_s)
         result = stub_score(window)
+        log.info("scored", records=len(window.entries))
         switch.passed("scored")
         return result
 

@@ -1,0 +1,90 @@
+"""Workers that come and go: every move of a partition, in both group protocols."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import deploy.broker
+from deploy.broker import local_broker
+from rig.stream import Stream, Worker, comments_all_the_while, eventually
+
+pytestmark = pytest.mark.broker
+
+CLASSIC_ONLY = "group.coordinator.rebalance.protocols=classic\n"
+
+
+def finished_in_time(worker: Worker) -> list[bool]:
+    """Return for each revocation whether its windows were committed before the deadline."""
+    return [event["finished"] for event in worker.events("partitions revoked")]
+
+
+@pytest.mark.parametrize("protocol", ["consumer", "classic"])
+def test_a_second_worker_comes_and_goes_under_load(
+    protocol: str, make_stream: Callable[[int], Stream]
+) -> None:
+    """Both judge, each window once; no revocation outlasts the windows on the device."""
+    stream = make_stream(4)
+    settings = {
+        "TIDEGATE_KAFKA__GROUP_PROTOCOL": protocol,
+        "TIDEGATE_PUBLISH__REVOKE_DEADLINE_S": 8,
+        "SCORE_S": 0.3,
+    }
+    with stream.worker("0", **settings) as first:
+        stream.produce_comments(range(500))
+        first.wait_for("window", times=2)
+        with comments_all_the_while(stream, most=10_000):
+            with stream.worker("1", **settings) as second:
+                second.wait_for("window", times=2)
+                assert second.stop() == 0
+            before = len(first.events("window"))
+            first.wait_for("partitions assigned", times=2)
+            first.wait_for("window", times=before + 2)
+        stream.wait_until_judged()
+        assert first.stop() == 0
+
+        assert [f for worker in (first, second) for f in finished_in_time(worker) if not f] == []
+    stream.check()
+
+
+@pytest.fixture
+def classic_stream(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Stream]:
+    """Give a stream on a broker that was told to speak the classic protocol only."""
+    properties = deploy.broker.SERVER_PROPERTIES + CLASSIC_ONLY
+    monkeypatch.setattr(deploy.broker, "SERVER_PROPERTIES", properties)
+    with local_broker() as node:
+        folder = tmp_path_factory.mktemp("classic")
+        yield Stream(node.bootstrap_servers, "classic-only", 2, folder).create()
+
+
+def test_auto_falls_back_where_the_broker_is_classic(classic_stream: Stream) -> None:
+    """A broker without KIP-848 is served by cooperative-sticky, without a word from a person."""
+    classic_stream.produce_comments(range(500))
+    with classic_stream.worker(TIDEGATE_KAFKA__GROUP_PROTOCOL="auto") as worker:
+        classic_stream.wait_until_judged()
+        assert worker.stop() == 0
+
+        assert [event["chosen"] for event in worker.events("group protocol")] == ["classic"]
+    classic_stream.check()
+
+
+def test_a_killed_members_partitions_pass_to_the_other(
+    make_stream: Callable[[int], Stream],
+) -> None:
+    """Its open transaction is in nobody's way for longer than its timeout."""
+    stream = make_stream(2)
+    timeout = {"TIDEGATE_PUBLISH__TRANSACTION_TIMEOUT_S": 2}
+    with (
+        stream.worker("0", **timeout) as other,
+        stream.worker("1", KILL_AT="offsets_sent", KILL_AFTER=2, **timeout) as doomed,
+    ):
+        other.wait_for("partitions assigned")
+        doomed.wait_for("partitions assigned")
+        with comments_all_the_while(stream, most=5_000):
+            eventually(lambda: doomed.process.poll() is not None)
+            other.wait_for("partitions assigned", times=2)
+        stream.wait_until_judged()
+        assert other.stop() == 0
+
+    stream.check()

@@ -1,0 +1,254 @@
+"""The last room: what is published, what is published again, and what never is."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import pytest
+from confluent_kafka import KafkaError
+from hypothesis import given
+from hypothesis.strategies import integers, lists, none, sampled_from
+
+from rig.fake_cluster import FakeCluster, Sent, abortable, fatal, retriable
+from rig.make import make_fetched, make_judge, make_record, make_shared, value_of
+from rig.stub import stub_score, stub_tokenise
+from schemas.errors import ClusterError
+from worker.accounts import Accounts
+from worker.breaker import Breaker
+from worker.culprits import MOST_REFUSALS
+from worker.prepare import Prepare
+from worker.publish import ExactlyOnce
+from worker.settings import BreakerSettings, LimitSettings, TopicSettings
+from worker.shared import Shared
+from worker.transactions import Transactions
+from worker.window import Fetched, Judged, Partition, Record
+
+TOPICS = TopicSettings()
+TOO_LARGE = KafkaError.MSG_SIZE_TOO_LARGE
+
+
+class Room:
+    """The publisher on a fake cluster, with three partitions of the comments topic."""
+
+    def __init__(self) -> None:
+        self.cluster = FakeCluster()
+        self.shared: Shared = make_shared()
+        self.partitions = [Partition("comments", number) for number in range(3)]
+        self.shared.claims.assign(self.partitions)
+        self.shared.claims.refresh("metadata")
+        transactions = Transactions(self.shared, self.cluster.make)
+        transactions.open()
+        accounts = Accounts(self.shared.metrics, Breaker(BreakerSettings()))
+        self.publish = ExactlyOnce(self.shared, transactions, make_judge(), accounts)
+
+    def window(self, records: Sequence[Record]) -> Judged:
+        """Return a window that is on the device, claimed under the assignment of now."""
+        claim = self.shared.claims.claim({record.partition for record in records})
+        self.shared.claims.board(claim)
+        prepared = Prepare(LimitSettings(), stub_tokenise)(Fetched(claim, records))
+        return make_judge()(stub_score(prepared))
+
+    def verdicts(self) -> list[bytes | None]:
+        """Return the keys of the committed verdicts, in order."""
+        return [sent.key for sent in self.cluster.committed if sent.topic == TOPICS.verdicts]
+
+    def letters(self) -> list[Sent]:
+        """Return the committed dead letters."""
+        return [sent for sent in self.cluster.committed if sent.topic == TOPICS.dead_letters]
+
+    def nothing_is_aboard(self) -> bool:
+        """Say whether a revocation would go through at once."""
+        return self.shared.claims.revoke(self.partitions, deadline_s=0)
+
+
+@pytest.fixture
+def room() -> Room:
+    """Give a publisher."""
+    return Room()
+
+
+def comments(offsets: Iterable[int], partition: int = 0) -> list[Record]:
+    """Return harmless comments at such offsets, each under a key of its own."""
+    return [
+        make_record(
+            n,
+            value_of("fine", f"k{partition}-{n}"),
+            f"k{partition}-{n}".encode(),
+            partition=partition,
+        )
+        for n in offsets
+    ]
+
+
+def test_a_window_and_its_offsets_are_one_transaction(room: Room) -> None:
+    """Verdicts in order, then the offset after the last record of each partition."""
+    room.publish(room.window(comments([3, 4, 9]) + comments([5], partition=1)))
+
+    assert room.verdicts() == [b"k0-3", b"k0-4", b"k0-9", b"k1-5"]
+    assert room.cluster.offsets == {0: 10, 1: 6}
+    assert room.cluster.called("commit") == 1
+    assert room.nothing_is_aboard()
+
+
+def test_a_window_of_an_older_assignment_is_never_published(room: Room) -> None:
+    """Not even when its partitions are ours again; no transaction begins for it."""
+    window = room.window(comments([3]))
+    room.shared.claims.lose(room.partitions)
+    room.shared.claims.assign(room.partitions)
+
+    room.publish(window)
+
+    assert room.cluster.committed == []
+    assert room.cluster.called("begin") == 0
+
+
+def test_of_a_window_only_what_is_still_ours_is_published(room: Room) -> None:
+    """And only the offsets of what is."""
+    window = room.window(comments([3]) + comments([5], partition=1))
+    room.shared.claims.lose([room.partitions[0]])
+
+    room.publish(window)
+
+    assert room.verdicts() == [b"k1-5"]
+    assert room.cluster.offsets == {1: 6}
+
+
+@given(
+    failures=lists(
+        sampled_from(["begin", "produce", "send_offsets", "commit"]), min_size=1, max_size=6
+    )
+)
+def test_after_any_aborts_the_same_window_is_published_once(failures: list[str]) -> None:
+    """From memory, without a rewind: the same bytes, and each verdict once."""
+    room = Room()
+    for call in failures:
+        room.cluster.will_fail(call, abortable())
+
+    room.publish(room.window(comments(range(5))))
+
+    assert [f"k0-{n}".encode() for n in range(5)] == room.verdicts()
+    assert room.cluster.offsets == {0: 5}
+    assert len(failures) + 1 == room.cluster.called("init")
+
+
+def test_what_is_lost_during_an_abort_is_left_out(room: Room) -> None:
+    """Its new owner starts from the committed offsets; ours are never sent."""
+    claims, partitions = room.shared.claims, room.partitions
+    window = room.window(comments([3]) + comments([5], partition=1))
+    room.cluster.will_fail("commit", abortable())
+    enter = room.cluster.enter
+
+    def enter_and_lose(call: str) -> None:
+        if call == "abort":
+            claims.lose([partitions[1]])
+        enter(call)
+
+    room.cluster.enter = enter_and_lose  # type: ignore[method-assign]
+
+    room.publish(window)
+
+    assert room.verdicts() == [b"k0-3"]
+    assert room.cluster.offsets == {0: 4}
+
+
+def test_after_an_unknown_commit_nothing_is_published(room: Room) -> None:
+    """The error leaves the room, and the window is off the device all the same."""
+    room.cluster.will_fail("commit", fatal())
+
+    with pytest.raises(ClusterError, match="unknown"):
+        room.publish(room.window(comments(range(5))))
+
+    assert room.cluster.committed == []
+    assert room.cluster.called("produce") == 5
+    assert room.nothing_is_aboard()
+
+
+@given(errors=lists(sampled_from([retriable(), abortable(), None]), max_size=8))
+def test_a_stale_generation_is_published_again(errors: list[KafkaError | None]) -> None:
+    """With whatever else happens on the way."""
+    room = Room()
+    room.cluster.will_fail("send_offsets", *errors)
+
+    room.publish(room.window(comments(range(2))))
+
+    assert len(room.verdicts()) == 2
+
+
+def refuse(*keys: bytes, topic: str) -> Callable[[Sent], int | None]:
+    """Make a broker's refusal of values under such keys on a topic."""
+    return lambda s: TOO_LARGE if s.topic == topic and s.key in keys and s.value else None
+
+
+@pytest.mark.parametrize("where", ["refuses", "refuses_at_once"])
+def test_a_culprit_becomes_a_dead_letter_without_payload(room: Room, where: str) -> None:
+    """Its hash and size tell which it was; its neighbours are judged as if nothing were."""
+    bad = make_record(1, b"{" * 1_000, b"bad", headers=[("a", b"1")])
+    setattr(room.cluster, where, refuse(b"bad", topic=TOPICS.dead_letters))
+
+    room.publish(room.window([*comments([0]), bad, *comments([2])]))
+
+    (letter,) = room.letters()
+    assert (letter.key, letter.value) == (b"bad", None)
+    assert b"value of 1,000 bytes, sha256 " in (dict(letter.headers)["tidegate.detail"] or b"")
+    assert room.verdicts() == [b"k0-0", b"bad", b"k0-2"]
+    assert room.cluster.offsets == {0: 3}
+
+
+def test_a_comment_whose_flag_is_refused_is_held(room: Room) -> None:
+    """The verdict on it could not be told as it was: a person looks."""
+    once = iter([TOO_LARGE])
+    room.cluster.refuses = lambda s: next(once, None) if s.key == b"k0-1" else None
+
+    room.publish(room.window(comments(range(3))))
+
+    (letter,) = room.letters()
+    assert dict(letter.headers)["tidegate.reason"] == b"refused_by_broker"
+    assert room.verdicts() == [b"k0-0", b"k0-1", b"k0-2"]
+    held = [sent.value for sent in room.cluster.committed if b'"held"' in (sent.value or b"")]
+    assert len(held) == 2  # on verdicts and on flags
+
+
+def test_many_that_the_client_refuses_take_one_abort(room: Room) -> None:
+    """However many hostile records a window holds, they never end the worker."""
+    records = [make_record(n, b"{", f"bad{n}".encode()) for n in range(50)]
+    keys = [record.key or b"" for record in records]
+    room.cluster.refuses_at_once = refuse(*keys, topic=TOPICS.dead_letters)
+
+    room.publish(room.window(records))
+
+    assert 50 == len(room.letters()) == len(room.verdicts())
+    assert room.cluster.called("begin") == 2
+
+
+def test_what_the_broker_refuses_for_good_ends_the_worker(room: Room) -> None:
+    """A held verdict that is refused, too, has nothing left that could be at fault."""
+    room.cluster.refuses = lambda s: TOO_LARGE if s.topic == TOPICS.verdicts else None
+
+    with pytest.raises(ClusterError, match="the broker refuses what we publish: MSG_SIZE_TOO") as e:
+        room.publish(room.window(comments(range(3))))
+
+    assert "max.message.bytes" in (e.value.hint or "")
+    assert room.cluster.committed == []
+    assert room.cluster.called("begin") <= MOST_REFUSALS + 1
+
+
+def test_a_refused_tombstone_ends_the_worker(room: Room) -> None:
+    """It must not be dropped: the platform was asked to forget."""
+    room.cluster.refuses = lambda s: KafkaError.INVALID_RECORD if s.value is None else None
+
+    with pytest.raises(ClusterError, match="INVALID_RECORD"):
+        room.publish(room.window([make_record(0, None, b"gone")]))
+
+
+@given(rows=lists(sampled_from([0, 1, 2]), min_size=1, max_size=12), lost=none() | integers(0, 2))
+def test_offsets_speak_only_of_what_was_produced(rows: list[int], lost: int | None) -> None:
+    """Never of a partition that the gate closed."""
+    room = Room()
+    window = room.window([r for n, p in enumerate(rows) for r in comments([n], partition=p)])
+    if lost is not None:
+        room.shared.claims.lose([room.partitions[lost]])
+
+    room.publish(window)
+
+    expected = {p: n + 1 for n, p in enumerate(rows) if p != lost}
+    assert expected == room.cluster.offsets
+    assert sum(p != lost for p in rows) == len(room.verdicts())
+    assert make_fetched([]).records == []

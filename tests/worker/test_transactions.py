@@ -1,0 +1,292 @@
+"""Transactions against a cluster with a script: each answer to each failure."""
+
+import pytest
+from confluent_kafka import KafkaError, TopicPartition
+
+from rig.fake_cluster import FakeCluster, abortable, fatal, retriable
+from rig.make import make_shared
+from schemas.errors import ClusterError
+from worker.shared import Shared
+from worker.transactions import AbortedError, Transactions
+from worker.window import Outgoing
+
+MESSAGES = [Outgoing("verdicts", f"k{n}".encode(), b"{}", []) for n in range(3)]
+OFFSETS = [TopicPartition("comments", 0, 7)]
+QUEUE_FULL = KafkaError(KafkaError._QUEUE_FULL)  # noqa: SLF001 - a public constant
+
+
+@pytest.fixture
+def cluster() -> FakeCluster:
+    """Give a cluster on which nothing fails yet."""
+    return FakeCluster()
+
+
+@pytest.fixture
+def shared() -> Shared:
+    """Give what threads share."""
+    return make_shared()
+
+
+@pytest.fixture
+def transactions(cluster: FakeCluster, shared: Shared) -> Transactions:
+    """Give transactions that are open."""
+    found = Transactions(shared, cluster.make)
+    found.open()
+    return found
+
+
+def send(transactions: Transactions) -> None:
+    """Send messages and offsets."""
+    transactions.send(MESSAGES, OFFSETS, "metadata")
+
+
+def send_and_commit(transactions: Transactions) -> None:
+    """Send and commit, as a publisher does."""
+    send(transactions)
+    transactions.commit()
+
+
+def test_offsets_are_sent_last_of_all(cluster: FakeCluster, transactions: Transactions) -> None:
+    """A transaction that is torn in two repeats and never loses."""
+    send(transactions)
+    transactions.commit()
+
+    assert ["new", "init", "begin", *["produce"] * 3, "send_offsets", "commit"] == cluster.calls
+    assert cluster.offsets == {0: 7}
+
+
+def test_the_name_is_the_group_and_the_slot(
+    cluster: FakeCluster,
+    transactions: Transactions,  # noqa: ARG001 - it makes the producer
+) -> None:
+    """Stable over restarts, so that a successor ends what its predecessor left open."""
+    assert cluster.properties["transactional.id"] == "group-0"
+    assert cluster.properties["transaction.timeout.ms"] == 15_000
+    assert cluster.properties["partitioner"] == "murmur2_random"
+
+
+@pytest.mark.parametrize("call", ["begin", "send_offsets", "commit"])
+def test_what_may_be_called_again_is_called_again(
+    call: str, cluster: FakeCluster, transactions: Transactions
+) -> None:
+    """The same call, and nothing is produced twice."""
+    cluster.will_fail(call, retriable(), retriable())
+
+    send(transactions)
+    transactions.commit()
+
+    assert cluster.called(call) == 3
+    assert 3 == cluster.called("produce") == len(cluster.committed)
+    assert cluster.called("new") == 1
+
+
+def test_a_cold_cluster_is_waited_for_at_the_start(cluster: FakeCluster, shared: Shared) -> None:
+    """Coordinators load their state in their own time."""
+    cluster.will_fail("init", retriable(KafkaError.COORDINATOR_LOAD_IN_PROGRESS), retriable())
+
+    Transactions(shared, cluster.make).open()
+
+    assert cluster.called("init") == 3
+
+
+def test_a_full_queue_is_waited_for(cluster: FakeCluster, transactions: Transactions) -> None:
+    """The message that would not go in goes in once there is room."""
+    cluster.will_fail("produce", None, QUEUE_FULL, QUEUE_FULL)
+
+    send(transactions)
+    transactions.commit()
+
+    assert [sent.key for sent in cluster.committed] == [b"k0", b"k1", b"k2"]
+
+
+@pytest.mark.parametrize("call", ["begin", "produce", "send_offsets", "commit"])
+def test_after_an_abort_the_producer_is_a_new_one(
+    call: str, cluster: FakeCluster, shared: Shared, transactions: Transactions
+) -> None:
+    """A late EndTxn of the old one must not end a transaction of the new one (KAFKA-17754)."""
+    cluster.will_fail(call, abortable())
+
+    with pytest.raises(AbortedError):
+        send_and_commit(transactions)
+    assert "a window waits: _TIMED_OUT" in shared.readiness.troubles()
+    transactions.recover()
+    before = len(cluster.calls)
+    send(transactions)
+    transactions.commit()
+
+    assert cluster.calls[before - 4 : before] == ["abort", "purge", "new", "init"]
+    assert len(cluster.committed) == 3
+    assert cluster.offsets == {0: 7}
+    assert not any("window waits" in trouble for trouble in shared.readiness.troubles())
+
+
+def test_an_abort_that_fails_is_left_to_the_new_producer(
+    cluster: FakeCluster, transactions: Transactions
+) -> None:
+    """Its initialisation ends whatever the old one left open."""
+    cluster.will_fail("send_offsets", abortable())
+    cluster.will_fail("abort", fatal())
+    with pytest.raises(AbortedError):
+        send(transactions)
+
+    transactions.recover()
+    send(transactions)
+    transactions.commit()
+
+    assert cluster.called("new") == 2
+    assert len(cluster.committed) == 3
+
+
+def test_without_a_doubt_nothing_is_rebuilt(
+    cluster: FakeCluster, transactions: Transactions
+) -> None:
+    """A new producer costs 65 ms."""
+    transactions.recover()
+
+    assert cluster.called("new") == 1
+
+
+def test_trouble_with_the_coordinator_is_a_doubt(
+    cluster: FakeCluster, transactions: Transactions
+) -> None:
+    """Only statistics show that a request was retried; the error callback does not."""
+    tell = cluster.properties["stats_cb"]
+    tell('{"brokers": {"a": {"name": "TxnCoordinator", "txretries": 0}}}')
+    transactions.recover()
+    assert cluster.called("new") == 1
+
+    tell('{"brokers": {"a": {"name": "TxnCoordinator", "txretries": 1}}}')
+    transactions.recover()
+
+    assert cluster.called("new") == 2
+
+
+@pytest.mark.parametrize("code", [KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH])  # noqa: SLF001 - public constants
+def test_fenced_once_is_rebuilt(
+    code: int, cluster: FakeCluster, transactions: Transactions
+) -> None:
+    """A transaction that outlived its timeout looks the same (KIP-588 is missing)."""
+    cluster.will_fail("send_offsets", fatal(code))
+
+    with pytest.raises(AbortedError):
+        send(transactions)
+    transactions.recover()
+    send(transactions)
+    transactions.commit()
+
+    assert cluster.called("init") == 2
+    assert len(cluster.committed) == 3
+
+
+def test_fenced_twice_within_a_minute_is_the_end(
+    cluster: FakeCluster, transactions: Transactions
+) -> None:
+    """Two workers under one name would fence each other for ever; the setting is named."""
+    cluster.will_fail("send_offsets", fatal(), fatal())
+    with pytest.raises(AbortedError):
+        send(transactions)
+    transactions.recover()
+
+    with pytest.raises(ClusterError, match=r"group-0 was fenced twice") as caught:
+        send(transactions)
+
+    assert "TIDEGATE_SLOT" in (caught.value.hint or "")
+    assert cluster.committed == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [fatal(), fatal(KafkaError._FATAL), KafkaError(KafkaError.UNKNOWN)],  # noqa: SLF001 - a public constant
+)
+def test_an_unknown_outcome_is_never_published_again(
+    error: KafkaError, cluster: FakeCluster, transactions: Transactions
+) -> None:
+    """Perhaps it was committed: only a restart from the committed offsets knows."""
+    cluster.will_fail("commit", error)
+    send(transactions)
+
+    with pytest.raises(ClusterError, match="whether the window was committed is unknown"):
+        transactions.commit()
+
+    assert cluster.calls[-1] == "commit"
+
+
+def test_a_draining_worker_calls_commit_no_more() -> None:
+    """Past its time the outcome stays unknown, and the process ends."""
+    cluster, shared = FakeCluster(), make_shared(drain_s=1e-9)
+    transactions = Transactions(shared, cluster.make)
+    transactions.open()
+    cluster.will_fail("commit", retriable(), retriable())
+    send(transactions)
+    shared.stop.set()
+
+    with pytest.raises(ClusterError, match="unknown"):
+        transactions.commit()
+
+    assert cluster.called("commit") == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        (KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "transactional ids"),
+        (KafkaError.CLUSTER_AUTHORIZATION_FAILED, "IdempotentWrite"),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, "Read on the group"),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, "output topics"),
+    ],
+)
+def test_a_missing_right_is_named(code: int, hint: str, cluster: FakeCluster) -> None:
+    """Each with what to allow."""
+    cluster.will_fail("init", fatal(code))
+
+    with pytest.raises(ClusterError) as caught:
+        Transactions(make_shared(), cluster.make).open()
+
+    assert hint in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.STALE_MEMBER_EPOCH],
+)
+def test_a_stale_generation_asks_for_newer_metadata(
+    code: int, cluster: FakeCluster, transactions: Transactions
+) -> None:
+    """Ordinary in a rolling deploy: abort, refresh, publish again."""
+    cluster.will_fail("send_offsets", abortable(code))
+
+    with pytest.raises(AbortedError) as caught:
+        send(transactions)
+
+    assert caught.value.stale_member
+
+
+def test_delivery_reports_name_the_culprits(
+    cluster: FakeCluster, transactions: Transactions
+) -> None:
+    """By their place among the messages; what only went down with them is not named."""
+    cluster.refuses = lambda s: KafkaError.MSG_SIZE_TOO_LARGE if s.key == b"k1" else None
+
+    with pytest.raises(AbortedError) as caught:
+        send(transactions)
+
+    assert caught.value.culprits == {1: "MSG_SIZE_TOO_LARGE"}
+
+
+def test_all_that_the_client_refuses_is_named_at_once(
+    cluster: FakeCluster, transactions: Transactions
+) -> None:
+    """One at a time, a window of large records would take an abort for each of them."""
+    cluster.refuses_at_once = lambda s: None if s.key == b"k1" else KafkaError.MSG_SIZE_TOO_LARGE
+
+    with pytest.raises(AbortedError) as caught:
+        send(transactions)
+
+    assert {0, 2} == caught.value.culprits.keys()
+    assert cluster.called("send_offsets") == 0
+
+
+def test_a_producer_before_it_is_open_is_a_bug(cluster: FakeCluster, shared: Shared) -> None:
+    """The message says so."""
+    with pytest.raises(ClusterError, match="this is a bug"):
+        send(Transactions(shared, cluster.make))
