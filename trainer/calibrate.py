@@ -1,0 +1,106 @@
+"""Logits to probabilities that mean what they say, and the thresholds that go with them.
+
+Weighting the rare labels in the loss moves their logits up; Platt scaling on rows that were
+not learnt from moves them back. The slope is above 0, so the order, and with it every AUC,
+stays as it was.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize  # type: ignore[import-untyped]  # ships no types
+from scipy.special import expit, log_expit  # type: ignore[import-untyped]  # ships no types
+from sklearn.metrics import precision_recall_curve
+
+from schemas.bundle import Calibration
+from trainer.data import Labels, is_set
+
+FALLBACK_THRESHOLD: Final = 0.5
+LEAST_THRESHOLD: Final = 0.05  # a few validation rows must not set a label on nearly all comments
+MOST_THRESHOLD: Final = 0.95
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How logits become probabilities and labels.
+
+    Attributes:
+        calibration: [labels] the scaling of each.
+        thresholds: [labels] the probability from which each is set.
+    """
+
+    calibration: tuple[Calibration, ...]
+    thresholds: tuple[float, ...]
+
+    def probabilities(self, logits: Floats) -> Floats:
+        """Return [rows, labels] probabilities of [rows, labels] logits."""
+        slopes = np.asarray([c.slope for c in self.calibration])
+        intercepts = np.asarray([c.intercept for c in self.calibration])
+        scaled: Floats = expit(logits * slopes + intercepts)
+        return scaled
+
+
+def fit_scale(logits: Floats, labels: Labels, positive_weights: Sequence[float]) -> Scale:
+    """Fit the scaling of every label, then its threshold, on rows that were not learnt from.
+
+    Args:
+        logits: [rows, labels].
+        labels: [rows, labels] in 0..1, NaN where not known.
+        positive_weights: [labels] of a positive in the loss.
+    """
+    calibration = tuple(
+        platt(logits[:, i], labels[:, i], weight) for i, weight in enumerate(positive_weights)
+    )
+    scores = Scale(calibration, ()).probabilities(logits)
+    thresholds = tuple(best_threshold(scores[:, i], labels[:, i]) for i in range(labels.shape[1]))
+    return Scale(calibration, thresholds)
+
+
+def platt(logits: Floats, labels: Labels, positive_weight: float) -> Calibration:
+    """Fit one label's scaling: probability = sigmoid(slope * logit + intercept).
+
+    Args:
+        logits: [rows] of rows that were not learnt from.
+        labels: [rows] in 0..1, NaN where not known.
+        positive_weight: of a positive in the loss. Where all known rows are of one class
+            only the shift that it made, log(weight), is taken back.
+
+    Source: Platt 1999, with its targets (n + 1) / (n + 2), which keep a label with few
+        positives from being sure of itself.
+    """
+    known = np.isfinite(labels)
+    positive, z = is_set(labels[known]), logits[known]
+    n, p = len(positive), int(positive.sum())
+    if p in (0, n):
+        return Calibration(slope=1.0, intercept=-float(np.log(positive_weight)))
+    target = np.where(positive, (p + 1) / (p + 2), 1 / (n - p + 2))
+
+    def loss(parameters: Floats) -> float:
+        margin = np.exp(parameters[0]) * z + parameters[1]
+        return float(-np.mean(target * log_expit(margin) + (1 - target) * log_expit(-margin)))
+
+    log_slope, intercept = minimize(loss, [0.0, -np.log(positive_weight)], method="BFGS").x
+    return Calibration(slope=float(np.exp(log_slope)), intercept=float(intercept))
+
+
+def best_threshold(scores: Floats, labels: Labels) -> float:
+    """Return the probability that gives one label the best F1 on these rows.
+
+    It lies halfway between two scores, is rounded to 0.001 and stays within 0.05 to 0.95. A
+    label without a positive, or with nothing else, gets 0.5.
+    """
+    known = np.isfinite(labels)
+    positive, scores = is_set(labels[known]), scores[known]
+    if positive.sum() in (0, len(positive)):
+        return FALLBACK_THRESHOLD
+    precision, recall, cuts = precision_recall_curve(positive, scores)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    best = int(np.argmax(f1[:-1]))
+    below = cuts[best - 1] if best else 0.0
+    halfway = float(np.clip((cuts[best] + below) / 2, LEAST_THRESHOLD, MOST_THRESHOLD))
+    return round(halfway, 3)

@@ -1,0 +1,221 @@
+"""The model card: what the bundle is for, what it is not for, and how good it was found."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import yaml
+
+from schemas.bundle import BundleManifest
+from schemas.labels import MEANING
+
+
+def card(manifest: BundleManifest) -> str:
+    """Return the README.md of a bundle, with the YAML that a hub reads at its head."""
+    return "\n\n".join(
+        [
+            _yaml_head(manifest),
+            f"# {manifest.name}",
+            _INTRODUCTION.format(
+                base=manifest.base_model, count=len(manifest.labels), length=manifest.max_length
+            ),
+            "## Labels",
+            _labels(manifest),
+            "## Intended use, and limits",
+            _LIMITS.strip(),
+            "## Data",
+            _data(manifest),
+            "## Figures, as measured on held-out rows",
+            _figures(manifest.metrics),
+            "## Thresholds and calibration",
+            _calibration(manifest),
+            "## int8 and float",
+            _int8(manifest.metrics),
+            "## Use",
+            _USE.strip(),
+            "",
+        ]
+    )
+
+
+_INTRODUCTION = """\
+A comment in, {count} probabilities out: `{base}` fine-tuned with tidegate's trainer. Comments
+longer than {length} tokens are cut into pieces by the worker; the highest probability of each
+label counts. The texts are cleaned by the `normalizer` in `tokenizer.json` (zero-width
+characters, look-alike and stretched letters, markup), so whatever reads that file cleans alike."""
+
+_LIMITS = """
+To sort comments for people who moderate: which to look at first, which to hold back until
+somebody has. A probability is no verdict on a person, and the figures below are averages.
+
+- English, in the manner of Wikipedia's talk pages of 2004 to 2015. Other languages, other
+  registers (tweets, chats, comments under videos) and newer slang were not held out and are
+  judged worse.
+- The labels are what crowd workers thought of a comment out of its context. Irony, quotation,
+  and slurs that a group uses of itself are often misjudged; comments that merely name an
+  identity (gay, black, Muslim) get higher probabilities than they should, as with every model
+  trained on this data. Measure that on your own comments before anything is removed unread.
+- Threats are few in the data: see the counts and the intervals beside the figures.
+- The probabilities are calibrated on rows of which a third is toxic, about three times as many
+  as on Wikipedia. Where toxic comments are rarer, they are too high; choose thresholds on your
+  own comments.
+"""
+
+_USE = """
+```python
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+model = AutoModelForSequenceClassification.from_pretrained(folder)  # needs model.safetensors
+tokenizer = AutoTokenizer.from_pretrained(folder)
+```
+
+The logits are raw: `probability = sigmoid(slope * logit + intercept)` with the calibration in
+`bundle.json`. `tidegate score` and the worker do all of it, without torch, from
+`model.int8.onnx` (inputs `input_ids` and `attention_mask`, int64 [rows, width]; output `logits`,
+float32 [rows, labels]).
+"""
+
+
+def _yaml_head(manifest: BundleManifest) -> str:
+    held_out = manifest.metrics["held_out"]
+    figures = {"roc_auc": held_out["mean_roc_auc"], "f1": held_out["macro_f1"]}
+    head = {
+        "language": "en",
+        "license": "apache-2.0",
+        "library_name": "transformers",
+        "pipeline_tag": "text-classification",
+        "base_model": manifest.base_model,
+        "tags": ["content-moderation", "multi-label", "toxicity", "tidegate"],
+        "model-index": [
+            {
+                "name": manifest.name,
+                "results": [
+                    {
+                        "task": {"type": "text-classification"},
+                        "dataset": {"name": "held-out labelled comments", "type": "jigsaw"},
+                        "metrics": [
+                            {"type": kind, "value": value, "name": f"mean {kind}"}
+                            for kind, value in figures.items()
+                            if value is not None
+                        ],
+                    }
+                ],
+            }
+        ],
+    }
+    return f"---\n{yaml.safe_dump(head, sort_keys=False)}---"
+
+
+def _labels(manifest: BundleManifest) -> str:
+    return "\n".join(
+        f"- `{label}`: {MEANING.get(label, 'see the data')}" for label in manifest.labels
+    )
+
+
+def _data(manifest: BundleManifest) -> str:
+    data = manifest.metrics["data"]
+    files = ", ".join(f"`{name}`" for name in data["files"])
+    return (
+        f"{files}: {data['train']:,} rows to learn from, {data['validation']:,} for the choice of "
+        f"weights, calibration and thresholds, {data['test']:,} held out for the figures. Split "
+        "by label and by groups of near duplicates. Labels that are not known are masked. "
+        f"{data['evaluation_only']:,} rows were left out because they, or near duplicates, stand "
+        f"in files kept for evaluation, {data['repeated']:,} because they repeat another row. "
+        f"Fingerprint: `{manifest.data_fingerprint}`.\n\n"
+        "Texts of Wikipedia comments are CC BY-SA 3.0, their labels CC0."
+    )
+
+
+def _figures(metrics: dict[str, Any]) -> str:
+    ours, theirs = metrics["held_out"], metrics["baseline"]
+    rows = [
+        [
+            f"`{label}`",
+            figures["positives"],
+            f"{_number(figures['roc_auc'])} {_interval(figures.get('roc_auc_interval'))}",
+            _number(base["roc_auc"]),
+            _number(figures["pr_auc"]),
+            _number(base["pr_auc"]),
+            _number(figures["f1"]),
+            _number(base["f1"]),
+        ]
+        for (label, figures), base in zip(
+            ours["labels"].items(), theirs["labels"].values(), strict=True
+        )
+    ]
+    rows.append(
+        [
+            "**mean**",
+            "",
+            f"{_number(ours['mean_roc_auc'])} {_interval(ours['mean_roc_auc_interval'])}",
+            _number(theirs["mean_roc_auc"]),
+            _number(ours["mean_pr_auc"]),
+            _number(theirs["mean_pr_auc"]),
+            _number(ours["macro_f1"]),
+            _number(theirs["macro_f1"]),
+        ]
+    )
+    head = ["label", "positives", "ROC AUC", "TF-IDF", "PR AUC", "TF-IDF", "F1", "TF-IDF"]
+    return (
+        f"{ours['rows']:,} comments. TF-IDF: words and pairs of words with logistic regression, "
+        "balanced, on the same rows of each part. In brackets the 95 % interval (bootstrap). F1 "
+        "at thresholds that were chosen on the validation rows, for both.\n\n" + _table(head, rows)
+    )
+
+
+def _calibration(manifest: BundleManifest) -> str:
+    held_out = manifest.metrics["held_out"]["labels"]
+    rows = [
+        [
+            f"`{label}`",
+            f"{manifest.thresholds[label]:.3f}",
+            _number(held_out[label]["precision"]),
+            _number(held_out[label]["recall"]),
+            f"{manifest.calibration[label].slope:.3f}",
+            f"{manifest.calibration[label].intercept:+.3f}",
+            _number(held_out[label]["calibration_error"]),
+        ]
+        for label in manifest.labels
+    ]
+    head = ["label", "threshold", "precision", "recall", "slope", "intercept", "error"]
+    return (
+        "Platt scaling per label and the thresholds of the best F1, both on the validation rows; "
+        "precision, recall and calibration error (15 bins of equal mass) on the held-out ones.\n\n"
+        + _table(head, rows)
+    )
+
+
+def _int8(metrics: dict[str, Any]) -> str:
+    rows = [
+        [
+            beside,
+            number_type,
+            f"{found[key]['max_abs']:.4f}",
+            f"{found[key]['mean_abs']:.5f}",
+            f"{found[key]['flips']} of {found[key]['decisions']:,}",
+        ]
+        for number_type, found in metrics["int8"].items()
+        for key, beside in (
+            ("to_float", "the float model"),
+            ("alone_to_batch", "itself, each comment alone"),
+        )
+    ]
+    aucs = ", ".join(f"{_number(f['mean_roc_auc'])} ({t})" for t, f in metrics["int8"].items())
+    head = ["int8 beside", "rest in", "largest difference", "mean", "decisions that differ"]
+    return (
+        "Probabilities by OpenVINO from `model.int8.onnx` on the held-out comments, what is not "
+        f"int8 computed in bf16 or f32. Mean ROC AUC of int8: {aucs}; of float: "
+        f"{_number(metrics['held_out']['mean_roc_auc'])}.\n\n" + _table(head, rows)
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def _number(value: float | None) -> str:
+    return "not known" if value is None else f"{value:.4f}"
+
+
+def _interval(edges: Sequence[float] | None) -> str:
+    return "" if edges is None else f"[{edges[0]:.3f}, {edges[1]:.3f}]"

@@ -1,0 +1,145 @@
+"""The bundle out: a folder that appears whole or not at all."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from tokenizers import Tokenizer
+from transformers import PreTrainedModel
+
+from schemas.bundle import (
+    CARD,
+    CONFIG,
+    FLOAT_WEIGHTS,
+    GOLDEN,
+    INT8_MODEL,
+    MANIFEST,
+    TOKENIZER,
+    BundleManifest,
+    Calibration,
+    GoldenComments,
+    content_version,
+    file_entry,
+)
+from schemas.errors import TrainingError
+from trainer.card import card
+
+LISTED: Final = (
+    CONFIG,
+    FLOAT_WEIGHTS,
+    TOKENIZER,
+    "tokenizer_config.json",
+    INT8_MODEL,
+    GOLDEN,
+)
+LIBRARIES: Final = ("nncf", "onnx", "openvino", "tokenizers", "torch", "transformers")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run made, beside the files: all that the manifest and the card state."""
+
+    name: str
+    base_model: str
+    max_length: int
+    labels: tuple[str, ...]
+    thresholds: dict[str, float]
+    calibration: dict[str, Calibration]
+    metrics: dict[str, Any]
+    data_fingerprint: str
+
+
+@contextmanager
+def unfinished(out: Path) -> Iterator[Path]:
+    """Give a folder to work in; its `bundle` becomes `out` if the block ends well.
+
+    It lies beside `out`, so that the last step is a rename. A bundle that stands at `out` is
+    replaced; anything else that stands there is left alone.
+
+    Raises:
+        TrainingError: at `out` is something that is no bundle, or it cannot be written.
+    """
+    out = out.resolve()
+    if out.exists() and not (out / MANIFEST).is_file() and (out.is_file() or any(out.iterdir())):
+        raise TrainingError(f"{out} is there and is no bundle", "give --out a new folder")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
+            bundle = Path(scratch) / "bundle"
+            bundle.mkdir()
+            yield Path(scratch)
+            if out.exists():
+                out.rename(Path(scratch) / "before")
+            bundle.rename(out)
+    except OSError as error:
+        raise TrainingError(
+            f"{out} cannot be written: {error.strerror}", "look at its rights and the free space"
+        ) from error
+
+
+def write_model(folder: Path, model: PreTrainedModel, tokenizer: Tokenizer, length: int) -> None:
+    """Write the Hugging Face part: config, float weights and tokeniser."""
+    model.config._name_or_path = ""  # noqa: SLF001 - it would be a path of this machine
+    model.save_pretrained(folder)
+    (folder / FLOAT_WEIGHTS).chmod(0o644)  # it comes readable by its owner alone
+    tokenizer.save(str(folder / TOKENIZER))
+    settings = {
+        # the class that takes tokenizer.json as it is; BertTokenizer would make its own cleaning
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": length,
+        "unk_token": "[UNK]",
+        "sep_token": "[SEP]",
+        "pad_token": "[PAD]",
+        "cls_token": "[CLS]",
+        "mask_token": "[MASK]",
+    }
+    _write_json(folder / "tokenizer_config.json", settings)
+
+
+def finish(folder: Path, golden: GoldenComments, result: Result) -> BundleManifest:
+    """Write what speaks of the other files: golden comments, manifest and card."""
+    _write_json(folder / GOLDEN, golden.model_dump(mode="json"))
+    contents: dict[str, Any] = {
+        "format": 1,
+        "name": result.name,
+        "base_model": result.base_model,
+        "max_length": result.max_length,
+        "labels": list(result.labels),
+        "thresholds": result.thresholds,
+        "calibration": {label: c.model_dump() for label, c in result.calibration.items()},
+        "metrics": result.metrics,
+        "data_fingerprint": result.data_fingerprint,
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "files": {name: file_entry(folder / name).model_dump() for name in LISTED},
+    }
+    contents["version"] = content_version(contents)
+    manifest = BundleManifest.model_validate(contents)
+    _write_json(folder / MANIFEST, contents)
+    (folder / CARD).write_text(card(manifest), encoding="utf-8")
+    return manifest
+
+
+def ship(bundle: Path, out: Path) -> None:
+    """Copy a bundle without its float weights; the manifest goes on listing them.
+
+    Raises:
+        TrainingError: at `out` is something that is no bundle, or it cannot be written.
+    """
+    with unfinished(out) as scratch:
+        without = shutil.ignore_patterns(FLOAT_WEIGHTS)
+        shutil.copytree(bundle, scratch / "bundle", ignore=without, dirs_exist_ok=True)
+
+
+def _write_json(path: Path, contents: Any) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        json.dump(contents, file, indent=2, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
