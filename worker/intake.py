@@ -20,7 +20,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from schemas.errors import ClusterError
+from schemas.errors import ClusterError, SettingsError
 from worker.settings import GroupProtocol
 from worker.shared import Shared, Stop
 from worker.window import Fetched, Headers, Partition, Record
@@ -195,7 +195,13 @@ class Intake:
     # -- the group
 
     def _subscribed(self) -> Consumer:
-        consumer = Consumer(self._properties(self._protocol))
+        try:
+            consumer = Consumer(self._properties(self._protocol))
+        except KafkaException as error:  # properties that do not go together
+            raise SettingsError(
+                f"kafka consumer, group protocol {self._protocol}: {error.args[0].str()}",
+                "see TIDEGATE_KAFKA__CLIENT__… and TIDEGATE_KAFKA__GROUP_PROTOCOL",
+            ) from error
         consumer.subscribe(
             [self._settings.topics.comments],
             on_assign=self._on_assign,

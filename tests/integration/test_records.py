@@ -6,12 +6,6 @@ from collections.abc import Callable
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import (
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    ResourceType,
-)
 
 from rig.checker import payload, source_of
 from rig.stream import PATIENCE_S, Stream
@@ -133,7 +127,7 @@ def test_a_record_that_the_broker_refuses_loses_its_payload(
     with stream.worker(TIDEGATE_PUBLISH__DELIVERY=delivery, KILL_AT="never") as worker:
         worker.wait_for("partitions assigned")
         stream.wait_until_judged()
-        alter(stream, stream.topics.dead_letters, "max.message.bytes", "20000")
+        stream.alter(stream.topics.dead_letters, "max.message.bytes", "20000")
         stream.produce([(b"large", incompressible, [("h", b"1")])])
         stream.produce_comments(range(100, 150))
         stream.wait_until_judged()
@@ -172,11 +166,3 @@ def test_many_oversized_records_in_one_window_stop_nobody(
     outcomes = stream.check()
     assert len(outcomes.dead_letters) == 8
     assert set(range(8)) <= {source_of(verdict)[1] for verdict in outcomes.verdicts}
-
-
-def alter(stream: Stream, topic: str, name: str, value: str) -> None:
-    """Change a topic's setting while it is in use."""
-    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-    for future in stream.admin.incremental_alter_configs([resource]).values():
-        future.result(PATIENCE_S)

@@ -49,18 +49,16 @@ def test_a_wrong_clean_up_policy_is_named(make_stream: Callable[[int], Stream]) 
 
 
 def test_dead_letters_must_hold_what_is_refused(make_stream: Callable[[int], Stream]) -> None:
-    """A limit on comments above the topic's own is named with both numbers."""
+    """A topic of comments that takes larger records than the dead letters do: both are named."""
     stream = make_stream(1)
-    settings = Settings(
-        kafka=KafkaSettings(bootstrap_servers=stream.servers),
-        topics=stream.topics,
-        limits={"value_bytes": 5_000_000},
-    )
+    stream.alter(stream.topics.comments, "max.message.bytes", "5000000")
+    kafka = KafkaSettings(bootstrap_servers=stream.servers)
+    settings = Settings(kafka=kafka, topics=stream.topics)
 
-    with pytest.raises(TopicError, match=r"max.message.bytes=2097152, expected at least 506") as e:
+    with pytest.raises(TopicError, match=r"bytes=2097152, expected 5065536") as caught:
         check_topics(settings, admin_client(settings))
 
-    assert stream.topics.dead_letters in e.value.what
+    assert stream.topics.dead_letters in caught.value.what
 
 
 def test_topics_are_created_once_and_found_again(make_stream: Callable[[int], Stream]) -> None:

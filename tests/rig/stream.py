@@ -21,7 +21,14 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    OffsetSpec,
+    ResourceType,
+)
 
 from deploy.topics import create_topics
 from rig.checker import Outcomes, first_of_repeats, violations
@@ -258,6 +265,13 @@ class Stream:
         wanted = dict.fromkeys(places, latest)
         found = self.admin.list_offsets(wanted, isolation_level=isolation)
         return {(p.topic, p.partition): o.result(PATIENCE_S).offset for p, o in found.items()}
+
+    def alter(self, topic: str, name: str, value: str) -> None:
+        """Change a topic's setting while it is in use."""
+        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+        for future in self.admin.incremental_alter_configs([resource]).values():
+            future.result(PATIENCE_S)
 
     def check(self, *, repeats: bool = False) -> Outcomes:
         """Hold all that was published against all that came in.
