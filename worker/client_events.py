@@ -4,6 +4,8 @@ Called in whichever thread serves a client's callbacks. Fields: librdkafka's STA
 """
 
 import json
+import logging
+from typing import Final
 
 import structlog
 from confluent_kafka import KafkaError
@@ -12,6 +14,9 @@ from worker.metrics import Metrics
 from worker.readiness import Readiness
 
 log = structlog.get_logger()
+
+# Takes librdkafka's own lines, which would else go to stderr in a form of their own.
+CLIENT_LOG: Final = logging.getLogger("librdkafka")
 
 
 class ClientEvents:

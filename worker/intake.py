@@ -21,6 +21,7 @@ from confluent_kafka import (
 )
 
 from schemas.errors import ClusterError, SettingsError
+from worker.client_events import CLIENT_LOG
 from worker.settings import GroupProtocol
 from worker.shared import Shared, Stop
 from worker.window import Fetched, Headers, Partition, Record
@@ -229,6 +230,7 @@ class Intake:
             "statistics.interval.ms": 5_000,
             "stats_cb": self._events.consumer_statistics,
             "error_cb": self._events.error,
+            "logger": CLIENT_LOG,
         }
         if protocol is GroupProtocol.CLASSIC:
             properties["partition.assignment.strategy"] = "cooperative-sticky"

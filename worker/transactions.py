@@ -14,7 +14,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from schemas.errors import ClusterError
-from worker.client_events import ClientEvents, coordinator_trouble
+from worker.client_events import CLIENT_LOG, ClientEvents, coordinator_trouble
 from worker.kafka_errors import CULPRIT, FENCED, STALE_MEMBER, Answer, answer_to
 from worker.settings import Settings
 from worker.shared import Shared
@@ -255,6 +255,7 @@ def producer_properties(settings: Settings, events: ClientEvents) -> dict[str, A
         "linger.ms": 5,
         "compression.type": "lz4",
         "error_cb": events.error,
+        "logger": CLIENT_LOG,
     }
 
 
