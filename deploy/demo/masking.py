@@ -25,7 +25,8 @@ LONGEST: Final = 72
 def mask(text: str) -> str:
     """Return one line of at most LONGEST characters in which only plain words can be read.
 
-    Of every other word the first letter stays, and its length.
+    Of every other word the first letter stays, and its length. A lone letter goes: it may be
+    one of a word that was spaced out.
     """
     line = " ".join(text.split())
     masked = WORD.sub(lambda match: _masked(match[0]), line)
@@ -36,4 +37,4 @@ def mask(text: str) -> str:
 def _masked(word: str) -> str:
     if word.lower().replace(APOSTROPHE, "'") in PLAIN_WORDS:
         return word
-    return word[0] + "*" * (len(word) - 1)
+    return word[0] + "*" * (len(word) - 1) if len(word) > 1 else "*"
