@@ -3,6 +3,7 @@
 Data on stdout, all else on stderr, a non-zero exit on failure.
 """
 
+import errno
 import importlib
 import sys
 from typing import Any, Final
@@ -61,6 +62,11 @@ class Tidegate(click.Group):
             click.echo(f"error: {error.what}", err=True)
             if error.hint:
                 click.echo(f"hint: {error.hint}", err=True)
+            ctx.exit(1)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            click.echo(f"error: the output cannot be written: {error.strerror}", err=True)
             ctx.exit(1)
 
 

@@ -1,14 +1,14 @@
 """Scoring without Kafka: the worker's rooms from prepare to judge, over lines of text."""
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from pydantic import TypeAdapter
 
 from schemas.errors import CommentsFileError
 from schemas.verdict import Verdict
-from schemas.wire import encode
+from schemas.wire import WireError, decode_comment, encode
 from worker.bundle import open_bundle
 from worker.judge import Judge
 from worker.policies import load_policies
@@ -18,8 +18,6 @@ from worker.run import tokeniser
 from worker.scoring.load import load_scorer
 from worker.settings import Settings
 from worker.window import Claim, Fetched, Outcome, Partition, Record, Refusal
-
-WINDOW: Final = 500  # lines scored at once: enough to pad little
 
 _verdict: Final = TypeAdapter(Verdict)
 
@@ -42,33 +40,53 @@ class Rooms:
         bundle = open_bundle(settings.bundle, allow_unsigned=settings.allow_unsigned)
         tokenise = tokeniser(bundle, settings)
         policies = load_policies(settings.policy, bundle.manifest)
-        self._prepare = Prepare(settings.limits, tokenise)
+        # What comes by hand is no publisher's bug: of a long text head and tail are judged.
+        limits = settings.limits.model_copy(update={"value_bytes": sys.maxsize})
+        self._prepare = Prepare(limits, tokenise)
         self._score = load_scorer(bundle, settings.scoring, tokenise, Pulse())
         self._judge = Judge(bundle.manifest, policies, settings.topics)
 
-    def verdicts(self, lines: Iterable[Line], *, events: bool) -> Iterator[Verdict]:
-        """Judge lines in order, a window at a time.
+    def verdicts(self, window: Sequence[Line], *, events: bool) -> Iterator[Verdict]:
+        """Judge lines in order, all at once.
 
         Args:
-            lines: texts, or CommentEvents as JSON.
+            window: texts, or CommentEvents as JSON.
             events: which of the two.
 
         Raises:
             CommentsFileError: a line cannot be judged; those before it were yielded.
         """
-        rest = iter(lines)
-        while window := list(islice(rest, WINDOW)):
-            records = [_record(line, events=events) for line in window]
-            fetched = Fetched(Claim({}), records)
-            for outcome in self._judge(self._score(self._prepare(fetched))).outcomes:
-                yield _verdict_of(outcome)
+        records, failure = [], None
+        for line in window:
+            try:
+                records.append(_record(line, events=events))
+            except CommentsFileError as error:
+                failure = error
+                break
+        for outcome in self._judge(
+            self._score(self._prepare(Fetched(Claim({}), records)))
+        ).outcomes:
+            yield _verdict_of(outcome)
+        if failure:
+            raise failure
 
 
 def _record(line: Line, *, events: bool) -> Record:
     """Wrap a line as the record that would have brought it."""
-    key = str(line.number).encode()
-    value = line.text if events else encode({"id": str(line.number), "text": _text(line)})
+    if events:
+        value, key = line.text, _id_in(line.text)
+    else:
+        value = encode({"id": str(line.number), "text": _text(line)})
+        key = str(line.number).encode()
     return Record(Partition("stdin", 0), line.number, None, 0, key, value, ())
+
+
+def _id_in(value: bytes) -> bytes | None:
+    """Return the key that a publisher would give an event: its id, where it can be read."""
+    try:
+        return decode_comment(value).id.encode()
+    except WireError:
+        return b"unknown"  # what is wrong is said when it is prepared
 
 
 def _text(line: Line) -> str:

@@ -1,6 +1,8 @@
 """Making the topics with the settings that the worker relies on."""
 
 from collections.abc import Iterator
+from time import monotonic
+from typing import Final
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -8,6 +10,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from schemas.errors import TopicError
 from worker.settings import Settings
 from worker.topics import check_topics, existing_topics, plans
+
+SHOWN_S: Final = 30.0
 
 
 def create_topics(
@@ -37,6 +41,12 @@ def create_topics(
                 "check the rights of this user, and --replication against the number of brokers",
             ) from error
         yield name
-    while not exist | {plan.name for plan in missing} <= existing_topics(settings, admin):
-        admin.poll(0.1)  # what was made shows in the metadata a moment later
+    _await({plan.name for plan in missing}, settings, admin)
     check_topics(settings, admin)
+
+
+def _await(names: set[str], settings: Settings, admin: AdminClient) -> None:
+    """What was made shows in the metadata a moment later."""
+    end = monotonic() + SHOWN_S
+    while not names <= existing_topics(settings, admin) and monotonic() < end:
+        admin.poll(0.1)

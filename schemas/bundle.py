@@ -147,7 +147,9 @@ def verify(folder: Path, manifest: BundleManifest, needed: tuple[str, ...]) -> N
             where = "in the folder" if listed else f"in {MANIFEST}"
             raise BundleError(
                 f"bundle `{manifest.name}`: {name} is needed and is not {where}",
-                "choose another engine (TIDEGATE_SCORING__ENGINE) or a bundle that carries it",
+                "the copy is incomplete; copy the folder again"
+                if name in ALWAYS_NEEDED
+                else "choose another engine (TIDEGATE_SCORING__ENGINE) or a bundle with it",
             )
         found = file_entry(path)
         if found.sha256 != listed.sha256:

@@ -1,10 +1,14 @@
 """CommentEvent: what platforms publish on `comments`."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import AwareDatetime, Field, NonNegativeInt
+from pydantic import AwareDatetime, Field
 
 from schemas.contract import CommentId, ForeignContract, Name
+
+# What nobody is judged by. Where one of these is wrong it is left out: a person's long display
+# name must not keep a comment from being judged.
+INESSENTIAL: Final = frozenset({"author", "parent_id", "language", "created_at"})
 
 
 class CommentEvent(ForeignContract):
@@ -22,5 +26,5 @@ class CommentEvent(ForeignContract):
     language: Annotated[str, Field(max_length=35)] | None = Field(
         default=None, description="A BCP 47 tag, such as en or pt-BR."
     )
-    revision: NonNegativeInt = Field(default=0, description="Grows when the author edits.")
+    revision: int = Field(default=0, ge=0, le=2**63 - 1, description="Grows with each edit.")
     created_at: AwareDatetime | None = None

@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn
 import orjson
 from pydantic import ValidationError
 
-from schemas.comment import CommentEvent
+from schemas.comment import INESSENTIAL, CommentEvent
 from schemas.contract import MOST_CHARACTERS_OF_AN_ID
 from schemas.dead_letter import Reason
 
@@ -44,13 +44,22 @@ def decode_comment(value: bytes) -> CommentEvent:
     try:
         return CommentEvent.model_validate_json(value)
     except ValidationError as error:
-        if error.errors(include_input=False)[0]["type"] != "json_invalid":
-            raise _schema_error(error, _lenient(value)) from None  # pydantic's text may quote
-    repaired = _repaired(value)
+        is_json = error.errors(include_input=False)[0]["type"] != "json_invalid"
+    found = _lenient(value) if is_json else _repaired(value)
+    if found is None:
+        raise WireError(Reason.SCHEMA, "value: expected an object")
+    return _validated(found)
+
+
+def _validated(found: dict[str, Any]) -> CommentEvent:
+    """Validate what was parsed, without the inessential fields that are wrong."""
     try:
-        return CommentEvent.model_validate(repaired)
+        return CommentEvent.model_validate(found)
     except ValidationError as error:
-        raise _schema_error(error, repaired) from None
+        wrong = {item["loc"][0] for item in error.errors(include_input=False) if item["loc"]}
+        if not wrong or not wrong <= INESSENTIAL:
+            raise _schema_error(error, found) from None  # pydantic's own text may quote
+    return _validated({name: item for name, item in found.items() if name not in wrong})
 
 
 def encode(payload: Mapping[str, Any]) -> bytes:

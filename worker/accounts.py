@@ -26,6 +26,9 @@ class Accounts:
         Raises:
             BreakerError: too much could not be judged.
         """
+        if not window.outcomes:
+            log.info("window dropped", why="none of its partitions is ours any more")
+            return
         self._metrics.published(window, seconds)
         prepared = window.scored.prepared
         entries = [outcome.entry for outcome in window.outcomes]

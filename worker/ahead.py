@@ -1,6 +1,7 @@
 """One thread and one bounded queue: the joint between two rooms."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import Any, Final, TypeVar
@@ -22,46 +23,49 @@ class _Failed:
         self.error = error
 
 
-def ahead(
+def ahead(  # noqa: PLR0913 - what each side of the joint needs
     windows: Iterable[W],
     name: str,
     abandon: Event,
     pulse: Pulse,
+    *,
     while_full: Callable[[], None] = lambda: None,
+    while_empty: Callable[[], None] = lambda: None,
 ) -> Generator[W, None, None]:
     """Draw `windows` in a thread of their own, one ahead of the reader.
 
-    The queue holds one window: enough to overlap two rooms, and no more, since what waits
-    here is late. An error travels the road the windows travel: it is raised here, in its
-    turn. While the reader is behind, `while_full` is called in that thread every TICK_S.
+    The thread starts when the first window is asked for. The queue holds one window: enough to
+    overlap two rooms, and no more, since what waits here is late. An error travels the road the
+    windows travel: it is raised here, in its turn.
 
     Args:
         windows: drawn in the new thread only.
         name: the thread's, for liveness and logs.
         abandon: when set, the thread ends after the window it is at.
         pulse: told that a thread turns, whichever waits.
-        while_full: what the drawing thread must go on doing while it cannot put.
+        while_full: called in the drawing thread every TICK_S while a window cannot be put.
+        while_empty: called in the reader every TICK_S while there is nothing to read.
     """
     queue: Queue[Any] = Queue(maxsize=1)
 
-    def put(item: object) -> None:
+    def put(item: object, meanwhile: Callable[[], None] = lambda: None) -> None:
         while not abandon.is_set():
             pulse.beat()
             try:
                 queue.put(item, timeout=TICK_S)
             except Full:
-                while_full()
+                meanwhile()
             else:
                 return
 
     def draw() -> None:
         try:
             for window in windows:
-                put(window)
+                put(window, while_full)
                 if abandon.is_set():
                     break
         except BaseException as error:  # noqa: BLE001 - it is raised again, in the reader
-            put(_Failed(error))
+            put(_Failed(error))  # and nothing else that could fail on the way
         else:
             put(_END)
         finally:
@@ -70,17 +74,32 @@ def ahead(
     thread = Thread(target=draw, name=name, daemon=True)
     thread.start()
     try:
-        yield from _read(queue, thread, pulse)
+        yield from _read(queue, thread, pulse, while_empty)
     finally:
         thread.join(JOIN_S)
 
 
-def _read(queue: Queue[Any], thread: Thread, pulse: Pulse) -> Iterator[Any]:
+@contextmanager
+def closed_after(windows: Generator[W, None, None]) -> Iterator[Iterator[W]]:
+    """Close `windows` after the block, unless a thread that hangs is still drawing from it."""
+    try:
+        yield windows
+    finally:
+        # "generator already executing": that thread is left to die with the process, and must
+        # not hide the error for which the block ended.
+        with suppress(ValueError):
+            windows.close()
+
+
+def _read(
+    queue: Queue[Any], thread: Thread, pulse: Pulse, while_empty: Callable[[], None]
+) -> Iterator[Any]:
     while True:
         pulse.beat()
         try:
             item = queue.get(timeout=TICK_S)
         except Empty:
+            while_empty()
             if not thread.is_alive() and queue.empty():
                 return  # abandoned before it could put its end
             continue

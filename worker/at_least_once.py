@@ -5,17 +5,20 @@ from dataclasses import replace
 from functools import partial
 from time import monotonic
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+import structlog
+from confluent_kafka import KafkaError, Message, Producer
 
 from schemas.errors import ClusterError
 from worker.accounts import Accounts
-from worker.culprits import MOST_REFUSALS, refused_for_good, without_culprits
+from worker.culprits import without_culprits
 from worker.judge import Judge
-from worker.kafka_errors import CULPRIT, PURGED
+from worker.kafka_errors import CULPRIT, HOPELESS, PURGED
 from worker.offsets import next_offsets
 from worker.shared import Shared
-from worker.transactions import producer_properties
+from worker.transactions import produced, producer_properties
 from worker.window import Judged, Outcome, Outgoing
+
+log = structlog.get_logger()
 
 
 class AtLeastOnce:
@@ -24,6 +27,7 @@ class AtLeastOnce:
     def __init__(self, shared: Shared, judge: Judge, accounts: Accounts) -> None:
         self._producer = Producer(producer_properties(shared.settings, shared.events))
         self._stop = shared.stop
+        self._readiness = shared.readiness
         self._pulse = shared.pulse
         self._claims = shared.claims
         self._offsets = shared.offsets
@@ -50,56 +54,76 @@ class AtLeastOnce:
             self._claims.land(window.claim)
         self._accounts(replace(window, outcomes=outcomes), monotonic() - start)
 
+    def idle(self) -> None:
+        """Serve the client, and see whether the time to drain is over while the device works.
+
+        Raises:
+            ClusterError: it is over.
+        """
+        self._go_on()
+        self._producer.poll(0)
+
     def close(self) -> None:
         """Let the producer go; all it was given has been delivered."""
 
     def _delivered_all(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-        """Produce until each message is delivered, or replaced because it cannot be."""
-        messages = dict(enumerate(m for outcome in outcomes for m in outcome.messages))
-        refusals = 0
-        while messages:
-            self._go_on()
-            self._produce(messages)
-            culprits = {p: e.name() for p, e in self._failed.items() if e.code() in CULPRIT}
-            if culprits:
-                refusals += 1
-                if refusals > MOST_REFUSALS:
-                    raise refused_for_good(culprits)
-                outcomes = without_culprits(outcomes, culprits, self._judge)
-                messages = dict(enumerate(m for outcome in outcomes for m in outcome.messages))
-            else:
-                messages = {place: messages[place] for place in self._failed}
-        return outcomes
+        """Produce until each message is delivered, or replaced because it cannot be.
 
-    def _produce(self, messages: dict[int, Outgoing]) -> None:
+        After a failure all that stands behind it is sent again, too: a repeat does no harm,
+        but a verdict that comes behind its comment's tombstone would never be forgotten.
+        """
+        start, alone = 0, False
+        while True:
+            messages = [message for outcome in outcomes for message in outcome.messages]
+            failed = self._produce(messages, start, alone=alone)
+            if not failed:
+                self._readiness.clear("delivery")
+                return outcomes
+            first = min(failed)
+            error = failed[first]
+            self._readiness.trouble("delivery", f"a window waits: {error.name()}")
+            log.warning("verdicts sent again", code=error.name(), messages=len(messages) - first)
+            if error.fatal() or error.code() in HOPELESS:
+                raise ClusterError(f"producer: {error.name()}: {error.str()}")
+            start = _first_place_of_its_record(outcomes, first)
+            is_culprit = error.code() in CULPRIT
+            if is_culprit and (alone or len(failed) == 1):
+                outcomes = without_culprits(outcomes, {first: error.name()}, self._judge)
+            alone = is_culprit  # a batch is refused as a whole: find out for which of them
+
+    def _produce(
+        self, messages: Sequence[Outgoing], start: int, *, alone: bool
+    ) -> dict[int, KafkaError]:
+        """Produce what stands from `start` on, and return what failed.
+
+        Args:
+            messages: of the window.
+            start: place of the first one.
+            alone: one at a time, up to the first that fails.
+        """
         self._failed = {}
-        for place, message in messages.items():
-            self._hand_over(place, message)
+        for place in range(start, len(messages)):
+            self._hand_over(place, messages[place])
+            if alone:
+                self._flush()
+                if self._failed:
+                    break
+        self._flush()
+        return self._failed
+
+    def _flush(self) -> None:
         while self._producer.flush(1.0):
             self._go_on()
-        fatal = [e for e in self._failed.values() if e.fatal()]
-        if fatal:
-            raise ClusterError(f"producer: {fatal[0].name()}: {fatal[0].str()}")
 
     def _hand_over(self, place: int, message: Outgoing) -> None:
         report = partial(self._delivered, place)
-        while True:
-            try:
-                self._producer.produce(
-                    message.topic,
-                    message.value,
-                    message.key,
-                    headers=list(message.headers),
-                    on_delivery=report,
-                )
-            except BufferError:
-                self._go_on()
-                self._producer.poll(0.1)
-            except KafkaException as failed:
-                self._failed[place] = failed.args[0]
-                return
-            else:
-                return
+        failure = produced(self._producer, message, report)
+        while failure and failure.code() == KafkaError._QUEUE_FULL:  # noqa: SLF001 - a public constant
+            self._go_on()
+            self._producer.poll(0.1)
+            failure = produced(self._producer, message, report)
+        if failure:
+            self._failed[place] = failure
 
     def _go_on(self) -> None:
         """Say that the thread turns, and end the waiting when the time to drain is over."""
@@ -110,3 +134,13 @@ class AtLeastOnce:
     def _delivered(self, place: int, error: KafkaError | None, _: Message) -> None:
         if error is not None and error.code() not in PURGED:
             self._failed[place] = error
+
+
+def _first_place_of_its_record(outcomes: Sequence[Outcome], place: int) -> int:
+    """Return where the messages of a record begin, given the place of one of them."""
+    start = 0
+    for outcome in outcomes:
+        if place < start + len(outcome.messages):
+            break
+        start += len(outcome.messages)
+    return start

@@ -4,20 +4,42 @@ Publishing them again would be refused again, for ever; `on_delivery` names them
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from schemas.dead_letter import Reason
 from schemas.errors import ClusterError
 from worker.judge import Judge
-from worker.window import Comment, Outcome, Refusal
+from worker.window import Comment, Outcome, Partition, Refusal
 
-MOST_REFUSALS: Final = 3  # of one window by the broker, before the worker stops
+# So many messages are sent one by one to find the one that is too large; if more share a batch
+# that is refused, it is the topic's limit that is wrong.
+MOST_SUSPECTS: Final = 200
+
+Positions = frozenset[tuple[Partition, int]]
+
+
+def positions_of(outcomes: Sequence[Outcome], places: Collection[int]) -> Positions:
+    """Return the positions of the records whose messages stand at these places.
+
+    Raises:
+        ClusterError: there are too many to look at one by one.
+    """
+    if len(places) > MOST_SUSPECTS:
+        raise refused_for_good({0: "MSG_SIZE_TOO_LARGE"})
+    owners = [o.record for o in outcomes for _ in o.messages]
+    return frozenset((owners[place].partition, owners[place].offset) for place in places)
+
+
+def places_of(outcomes: Sequence[Outcome], positions: Positions) -> list[int]:
+    """Return the places of the messages that records at these positions send out."""
+    owners = [o.record for o in outcomes for _ in o.messages]
+    return [n for n, r in enumerate(owners) if (r.partition, r.offset) in positions]
 
 
 def without_culprits(
-    outcomes: Sequence[Outcome], culprits: dict[int, str], judge: Judge
+    outcomes: Sequence[Outcome], culprits: Mapping[int, str], judge: Judge
 ) -> Sequence[Outcome]:
     """Turn the outcomes that the broker refuses into dead letters without their payload.
 
@@ -60,7 +82,7 @@ def _refused(outcome: Outcome, code: str, judge: Judge) -> Outcome:
     return judge.outcome(outcome.record, refusal)
 
 
-def refused_for_good(culprits: dict[int, str]) -> ClusterError:
+def refused_for_good(culprits: Mapping[int, str]) -> ClusterError:
     """Make the error that ends the worker: all of these, again, would be refused again."""
     return ClusterError(
         f"the broker refuses what we publish: {', '.join(sorted(set(culprits.values())))}",

@@ -7,7 +7,7 @@ exception that leaves `consume()` takes the messages along that it held.
 """
 
 from collections.abc import Callable, Iterator
-from time import monotonic
+from time import monotonic, time
 from typing import Any, Final, cast
 
 import structlog
@@ -28,9 +28,11 @@ from worker.window import Fetched, Headers, Partition, Record
 
 log = structlog.get_logger()
 
-IDLE_S: Final = 0.5  # how long one call waits for a first message; bounds how late a stop is seen
+IDLE_S: Final = 0.5  # how long one call waits for a first message
 BLOCK_S: Final = 1.0  # how long the queue may be full before the partitions are paused
-COMMITTED_S: Final = 30.0  # for the group's offsets, which wait for transactions that are open
+# For the group's offsets, which wait for transactions that are open.
+COMMITTED_S: Final = 5.0
+COMMITTED_CALLS: Final = 8
 
 # How a broker below 4.0, or one told to, says that it knows no KIP-848.
 UNSUPPORTED: Final = frozenset(
@@ -65,6 +67,7 @@ class Intake:
         self._failure: Exception | None = None  # written by callbacks, raised by the loop
         self._full_since: float | None = None  # monotonic; None while there is room
         self._paused = False
+        self._oldest_ms: int | None = None  # timestamp of the oldest comment of the last window
         # Fetched and not yet claimed. Callbacks take out what a revocation takes, in place:
         # a message must not be claimed under a later assignment than its own.
         self._unclaimed: list[Message] = []
@@ -85,6 +88,9 @@ class Intake:
             self._after_call()
             if self._unclaimed:
                 yield self._claimed()
+            else:
+                self._oldest_ms = None
+                self._tell_age()
 
     def stay_in_group(self) -> None:
         """Keep the membership while windows cannot be handed on; called again and again.
@@ -93,6 +99,7 @@ class Intake:
         """
         now = monotonic()
         self._full_since = self._full_since or now
+        self._tell_age()
         if now - self._full_since < BLOCK_S:
             return
         if not self._paused:
@@ -117,7 +124,8 @@ class Intake:
         the latency of a quiet topic.
         """
         settings = self._settings.intake
-        self._keep(self._consumer.consume(1, IDLE_S))
+        if not self._unclaimed:
+            self._keep(self._consumer.consume(1, IDLE_S))
         room = settings.max_messages - len(self._unclaimed)
         if self._unclaimed and room > 0:
             self._keep(self._consumer.consume(room, settings.max_wait_s))
@@ -158,10 +166,28 @@ class Intake:
         self._consumer = self._subscribed()
 
     def _claimed(self) -> Fetched:
-        """Make a window of what was fetched, under the assignments of this moment."""
-        records = [_record(message) for message in self._unclaimed]
-        self._unclaimed.clear()
+        """Make a window of what was fetched, under the assignments of this moment.
+
+        What is over its bound in bytes waits for the next one: long comments cost a device
+        many times what short ones do, and a window must not take minutes.
+        """
+        records: list[Record] = []
+        room = self._settings.intake.max_bytes
+        for message in self._unclaimed:
+            room -= len(message)
+            if records and room < 0:
+                break
+            records.append(_record(message))
+        del self._unclaimed[: len(records)]
+        self._oldest_ms = min(record.timestamp for record in records)
+        self._tell_age()
         return Fetched(self._claims.claim({record.partition for record in records}), records)
+
+    def _tell_age(self) -> None:
+        """Say how old the oldest comment is that this worker has seen and not handed on."""
+        waits = self._oldest_ms is not None and self._oldest_ms > 0
+        age_s = time() - (self._oldest_ms or 0) / 1000 if waits else 0
+        self._metrics.oldest_age.set(max(0.0, age_s))
 
     def _after_call(self) -> None:
         """Do what is owed after every call that may have served a callback."""
@@ -169,8 +195,6 @@ class Intake:
             raise self._failure
         owned = self._claims.owned()
         self._metrics.partitions.set(len(owned))
-        if self._consumer.memberid():
-            self._readiness.clear("group")
         if owned:
             self._claims.refresh(self._consumer.consumer_group_metadata())
         self._commit_offsets(at_once=False)
@@ -214,6 +238,9 @@ class Intake:
     def _properties(self, protocol: GroupProtocol) -> dict[str, Any]:
         settings = self._settings
         properties: dict[str, Any] = {
+            "fetch.queue.backoff.ms": 50,
+            # A connection answers in order: what else is asked waits behind a fetch that waits.
+            "fetch.wait.max.ms": 100,
             **settings.kafka.properties(),
             "bootstrap.servers": settings.kafka.bootstrap_servers,
             "group.id": settings.kafka.group_id,
@@ -224,9 +251,6 @@ class Intake:
             "auto.offset.reset": "error",  # a first start is told to begin in `_on_assign`
             "max.poll.interval.ms": int(settings.intake.max_poll_interval_s * 1000),
             "queued.max.messages.kbytes": settings.intake.prefetch_kib,
-            "fetch.queue.backoff.ms": 50,
-            # A connection answers in order: what else is asked waits behind a fetch that waits.
-            "fetch.wait.max.ms": 100,
             "statistics.interval.ms": 5_000,
             "stats_cb": self._events.consumer_statistics,
             "error_cb": self._events.error,
@@ -238,10 +262,12 @@ class Intake:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         def assign() -> None:
-            consumer.incremental_assign(_begin_where_nothing_is_committed(consumer, partitions))
+            begin = _begin_where_nothing_is_committed(consumer, partitions, self._pulse.beat)
+            consumer.incremental_assign(begin)
             if self._paused:  # new ones come unpaused
                 consumer.pause(partitions)
             self._claims.assign(_partitions(partitions))
+            self._readiness.clear("group")
             log.info("partitions assigned", partitions=_numbers(partitions))
 
         self._in_callback(assign)
@@ -287,21 +313,35 @@ class Intake:
 
 
 def _begin_where_nothing_is_committed(
-    consumer: Consumer, partitions: list[TopicPartition]
+    consumer: Consumer, partitions: list[TopicPartition], beat: Callable[[], None]
 ) -> list[TopicPartition]:
     """Start a partition that the group has no offset for at its first comment.
 
     One that has an offset is left to it: if that offset has expired, the client says so,
     and the worker stops instead of passing over comments in silence.
+
+    Raises:
+        ClusterError: the group's offsets cannot be learnt in time.
     """
-    committed = consumer.committed(partitions, timeout=COMMITTED_S)
-    for partition in committed:
-        if partition.error:
-            raise KafkaException(partition.error)
-    return [
-        TopicPartition(p.topic, p.partition, OFFSET_BEGINNING) if p.offset < 0 else p
-        for p in committed
-    ]
+    for _ in range(COMMITTED_CALLS):
+        beat()
+        try:
+            committed = consumer.committed(partitions, timeout=COMMITTED_S)
+        except KafkaException as error:
+            why: KafkaError = error.args[0]
+            continue
+        errors = [p.error for p in committed if p.error]
+        if not errors:
+            return [
+                TopicPartition(p.topic, p.partition, OFFSET_BEGINNING) if p.offset < 0 else p
+                for p in committed
+            ]
+        why = errors[0]
+    raise ClusterError(
+        f"the group's offsets cannot be learnt: {why.name()} for "
+        f"{COMMITTED_CALLS * COMMITTED_S:g} s",
+        "an open transaction of a worker that was killed may hold them back; start again",
+    )
 
 
 def _knows_no_kip_848(error: KafkaError) -> bool:
@@ -313,6 +353,10 @@ def _knows_no_kip_848(error: KafkaError) -> bool:
 
 def _record(message: Message) -> Record:
     """Take what a message holds; only the client's own events lack any of it."""
+    try:
+        headers, readable = cast("Headers", message.headers() or ()), True
+    except (SystemError, UnicodeDecodeError):  # how the client fails on a name that is no UTF-8
+        headers, readable = (), False
     return Record(
         Partition(cast("str", message.topic()), cast("int", message.partition())),
         cast("int", message.offset()),
@@ -320,7 +364,8 @@ def _record(message: Message) -> Record:
         message.timestamp()[1],
         message.key(),
         message.value(),
-        cast("Headers", message.headers() or ()),
+        headers,
+        readable,
     )
 
 

@@ -31,7 +31,8 @@ from worker.window import (
 
 DECIMALS: Final = 6  # of a probability
 
-PASSED_ON: Final = frozenset({"traceparent", "tracestate"})  # W3C Trace Context
+# W3C Trace Context, each with the bytes that the standard grants it: a larger one is no trace.
+PASSED_ON: Final = {"traceparent": 64, "tracestate": 512}
 
 
 class Ruling(NamedTuple):
@@ -190,7 +191,7 @@ class Judge:
 
 
 def _passed_on(headers: Headers) -> list[tuple[str, bytes | None]]:
-    return [(name, value) for name, value in headers if name in PASSED_ON]
+    return [(n, v) for n, v in headers if n in PASSED_ON and len(v or b"") <= PASSED_ON[n]]
 
 
 def _cloud_event(kind: str, identity: str, now: str) -> Iterable[tuple[str, bytes]]:

@@ -42,12 +42,25 @@ CULPRIT: Final = frozenset(
 )
 
 
+# What no repetition mends: a right that is missing, a topic that is gone.
+HOPELESS: Final = frozenset(
+    {
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - a public constant
+    }
+)
+
+
 def answer_to(error: KafkaError) -> Answer:
     """Say what a failed transactional call asks of us (KIP-98, KIP-447).
 
     An abort is asked for before a retry: an error can be both, and only the first is safe.
     """
-    if error.fatal():
+    if error.fatal() or error.code() in HOPELESS:
         return Answer.EXIT
     if error.txn_requires_abort() or error.code() in STALE_MEMBER:
         return Answer.PUBLISH_AGAIN

@@ -1,4 +1,4 @@
-"""Every figure that a worker gives, in one list. Counted once a window, never per comment.
+"""Every figure that a worker gives, in one list, counted when a window is committed.
 
 Labels come from closed sets: the bundle's labels, the actions, the reasons.
 """
@@ -51,8 +51,8 @@ class Metrics:
         self.latency = histogram(
             "latency_seconds", "Record's timestamp to commit.", buckets=LATENCY
         )
-        # Age of the oldest record of the last window: scale on this, not on lag, which is
-        # never 0 on a transactional topic. 0 while nothing waits.
+        # Age of the oldest comment that was fetched and not handed on: scale on this, not on
+        # lag, which is never 0 on a transactional topic. 0 while nothing waits.
         self.oldest_age = gauge("oldest_unjudged_age_seconds", "Age of the oldest.")
         # Comments behind the end of the log, transaction markers included.
         self.lag = gauge("consumer_lag", "Offsets behind the end.")
@@ -75,7 +75,8 @@ class Metrics:
             self.labels.labels(label).inc(number)
         for outcome in window.outcomes:
             self._count_entry(outcome.entry)
-            self.latency.observe(max(0.0, now_ms - outcome.record.timestamp) / 1000)
+            if outcome.record.timestamp > 0:  # -1: the producer gave none
+                self.latency.observe(max(0.0, now_ms - outcome.record.timestamp) / 1000)
         prepared = window.scored.prepared
         self.tokens.inc(sum(map(len, prepared.pieces)))
         self.room_seconds.labels("prepare").observe(prepared.seconds)

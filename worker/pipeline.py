@@ -12,11 +12,10 @@ fetched and tokenised, and k-1 is being committed.
 """
 
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from threading import Event
 
-from worker.ahead import ahead
+from worker.ahead import ahead, closed_after
 from worker.boarding import boarded
 from worker.intake import Intake
 from worker.publish import Publish
@@ -45,11 +44,13 @@ def run(rooms: Rooms, shared: Shared) -> None:
     abandon = Event()
     fetched = map(rooms.prepare, rooms.intake.windows(shared.stop))
     try:
-        with closing(
+        with closed_after(
             ahead(fetched, "intake", abandon, shared.pulse, while_full=rooms.intake.stay_in_group)
         ) as prepared:
             judged = map(rooms.judge, map(rooms.score, boarded(prepared, shared.claims)))
-            with closing(ahead(judged, "device", abandon, shared.pulse)) as windows:
+            with closed_after(
+                ahead(judged, "device", abandon, shared.pulse, while_empty=rooms.publish.idle)
+            ) as windows:
                 try:
                     for window in windows:
                         rooms.publish(window)  # verdicts, flags, dead letters and offsets at once

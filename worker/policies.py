@@ -57,10 +57,13 @@ def load_policies(file: Path | None, manifest: BundleManifest) -> Policies:
         return Policies(_of_bundle(manifest), manifest.labels)
     try:
         policy = Policy.model_validate_json(file.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise SettingsError(
-            f"policy {file}: {error}", "see docs/policy.md; TIDEGATE_POLICY names the file"
-        ) from error
+    except OSError as error:
+        raise SettingsError(f"policy {file}: {error.strerror}", "check TIDEGATE_POLICY") from error
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        message = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"policy {file}: {where}: {message}", "see docs/policy.md") from error
     if set(policy.default) != set(manifest.labels):
         raise SettingsError(
             f"policy {file}: its default speaks of {', '.join(sorted(policy.default))}; "

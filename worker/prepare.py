@@ -14,7 +14,16 @@ from schemas.dead_letter import Reason
 from schemas.wire import WireError, decode_comment
 from worker.settings import LimitSettings
 from worker.tokenise import Pieces, Tokeniser
-from worker.window import Comment, Entry, Erasure, Fetched, Prepared, Record, Refusal
+from worker.window import (
+    Comment,
+    Entry,
+    Erasure,
+    Fetched,
+    Headers,
+    Prepared,
+    Record,
+    Refusal,
+)
 
 
 class Prepare:
@@ -48,6 +57,9 @@ class Prepare:
     def _decode(self, record: Record) -> CommentEvent | Refusal | Erasure:
         """Check a record's outside, then read what is in it."""
         key, value = record.key, record.value
+        if not record.headers_readable:
+            detail = "a header's name is no UTF-8; the headers are left out"
+            return _refuse(Reason.HEADERS_UNREADABLE, detail, _id_of(key))
         if found := self._too_heavy(record):
             reason, detail = found
             return _refuse(reason, detail, _id_of(key))
@@ -57,8 +69,8 @@ class Prepare:
             event = decode_comment(value)
         except WireError as error:
             return _refuse(error.reason, error.detail, error.comment_id or _id_of(key))
-        if _id_of(key) is None:
-            reason = Reason.KEY_MISSING if key is None else Reason.KEY_NOT_AN_ID
+        if _id_of(key) != event.id:  # its erasure would never meet its verdict
+            reason = Reason.KEY_MISSING if key is None else Reason.KEY_NOT_THE_ID
             return _refuse(reason, "the key must be the comment's id, in UTF-8", event.id, event)
         return event
 
@@ -69,6 +81,7 @@ class Prepare:
             (Reason.KEY_TOO_LARGE, "bytes", len(record.key or b""), limits.key_bytes),
             (Reason.VALUE_TOO_LARGE, "bytes", len(record.value or b""), limits.value_bytes),
             (Reason.TOO_MANY_HEADERS, "headers", len(record.headers), limits.headers),
+            (Reason.HEADERS_TOO_LARGE, "bytes", _weight(record.headers), limits.header_bytes),
         ):
             if found > most:
                 return reason, f"{found:,} {unit}, at most {most:,} are allowed"
@@ -85,11 +98,18 @@ class Prepare:
         """Tokenise a window's texts; None for one on which the tokeniser itself fails."""
         try:
             return list(self._tokenise(texts)) if texts else []
-        except Exception:  # noqa: BLE001 - tokenizers raises bare Exception; the culprit is found below
+        except BaseException as error:  # a panic in Rust is no Exception
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             if len(texts) == 1:
                 return [None]
         middle = len(texts) // 2
         return self._tokenised(texts[:middle]) + self._tokenised(texts[middle:])
+
+
+def _weight(headers: Headers) -> int:
+    """Return the bytes of all header values."""
+    return sum(len(value or b"") for _, value in headers)
 
 
 def _id_of(key: bytes | None) -> str | None:

@@ -9,8 +9,9 @@ from dataclasses import replace
 from time import monotonic
 from typing import Final, Protocol
 
+from schemas.errors import ClusterError
 from worker.accounts import Accounts
-from worker.culprits import MOST_REFUSALS, refused_for_good, without_culprits
+from worker.culprits import Positions, places_of, positions_of, without_culprits
 from worker.judge import Judge
 from worker.offsets import next_offsets
 from worker.shared import Shared
@@ -27,6 +28,10 @@ class Publish(Protocol):
         """Publish a window, and return when it is committed or no longer ours."""
         ...
 
+    def idle(self) -> None:
+        """Do what must not wait for the next window."""
+        ...
+
     def close(self) -> None:
         """Let the producer go."""
         ...
@@ -38,6 +43,8 @@ class ExactlyOnce:
     def __init__(
         self, shared: Shared, transactions: Transactions, judge: Judge, accounts: Accounts
     ) -> None:
+        self._stop = shared.stop
+        self._readiness = shared.readiness
         self._claims = shared.claims
         self._transactions = transactions
         self._judge = judge
@@ -51,16 +58,14 @@ class ExactlyOnce:
         """
         start = monotonic()
         outcomes: Sequence[Outcome] = window.outcomes
-        refusals = 0
+        alone: Positions = frozenset()
         try:
             while True:
                 self._transactions.recover()
-                outcomes, aborted = self._once(window, outcomes)
+                outcomes, aborted = self._once(window, outcomes, alone)
                 if aborted is None:
                     break
-                refusals += bool(aborted.culprits)
-                if refusals > MOST_REFUSALS:
-                    raise refused_for_good(aborted.culprits) from aborted
+                alone |= positions_of(outcomes, aborted.suspects)
                 outcomes = without_culprits(outcomes, aborted.culprits, self._judge)
                 if aborted.stale_member:
                     self._claims.await_metadata(METADATA_S)
@@ -68,23 +73,36 @@ class ExactlyOnce:
             self._claims.land(window.claim)
         self._accounts(replace(window, outcomes=outcomes), monotonic() - start)
 
+    def idle(self) -> None:
+        """Serve the client, and see whether the time to drain is over while the device works.
+
+        Raises:
+            ClusterError: it is over.
+        """
+        if self._stop.overdue():
+            raise ClusterError("windows on the device were not finished while draining")
+        self._transactions.idle()
+
     def close(self) -> None:
         """Let the producer go."""
         self._transactions.close()
 
     def _once(
-        self, window: Judged, outcomes: Sequence[Outcome]
+        self, window: Judged, outcomes: Sequence[Outcome], alone: Positions
     ) -> tuple[Sequence[Outcome], AbortedError | None]:
         """Try once; return the outcomes that are still ours, and why they must be tried again."""
         try:
             with self._claims.gate(window.claim) as (live, metadata):
                 outcomes = [o for o in outcomes if o.record.partition in live]
                 if not outcomes:
+                    self._readiness.clear("transaction")
                     return outcomes, None
                 messages = [message for outcome in outcomes for message in outcome.messages]
                 offsets = next_offsets(outcome.record for outcome in outcomes)
-                self._transactions.send(messages, offsets, metadata)
+                places = places_of(outcomes, alone) if alone else ()
+                self._transactions.send(messages, offsets, metadata, places)
             self._transactions.commit()
         except AbortedError as aborted:
-            return outcomes, aborted
+            # Its traceback would keep the old producer alive while the new one is built.
+            return outcomes, aborted.with_traceback(None)
         return outcomes, None

@@ -15,10 +15,10 @@ class Pulse:
         self._lock = Lock()
         self._last: dict[str, float] = {}  # thread name -> seconds, monotonic
 
-    def beat(self) -> None:
-        """Say that the current thread turns."""
+    def beat(self, name: str | None = None) -> None:
+        """Say that the current thread turns, or the one for which a foreign thread works."""
         with self._lock:
-            self._last[current_thread().name] = monotonic()
+            self._last[name or current_thread().name] = monotonic()
 
     def rest(self) -> None:
         """Say that the current thread has ended in good order."""

@@ -1,7 +1,9 @@
 """One worker, from settings to exit: what is opened in which order, and why."""
 
+import os
 import signal
 from types import FrameType
+from typing import Final
 
 import structlog
 
@@ -25,6 +27,8 @@ from worker.topics import admin_client, check_topics
 from worker.transactions import Transactions
 
 log = structlog.get_logger()
+
+REPEATED_S: Final = 1.0  # a signal within this time is the first one once more
 
 
 def run_worker(settings: Settings) -> None:
@@ -96,11 +100,16 @@ def serve_health(shared: Shared) -> Health:
 
 
 def heed_signals(stop: Stop) -> None:
-    """Stop in good order at the first signal, at once at the second."""
+    """Stop in good order at the first signal, at once at one that comes later.
+
+    Supervisors often send the first one twice, to the process and to its group.
+    """
 
     def heed(number: int, _: FrameType | None) -> None:
+        if stop.set_for_s() > REPEATED_S:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
         stop.set()
-        signal.signal(number, signal.SIG_DFL)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, heed)

@@ -48,7 +48,10 @@ Slot = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 REFUSED_PROPERTIES: Final = {
     "acks": "a verdict counts as published only when all in-sync replicas have it",
     "auto.offset.reset": "a lost offset must stop the worker, not skip comments",
+    "batch.num.messages": "a record that is too large must stand alone in its batch",
+    "batch.size": "the topics are checked to take a batch as it is",
     "bootstrap.servers": "set TIDEGATE_KAFKA__BOOTSTRAP_SERVERS",
+    "debug": "it puts records and sign-in steps into the log",
     "enable.auto.commit": "offsets are committed with the verdicts, never on a timer",
     "enable.auto.offset.store": "offsets are committed with the verdicts, never before",
     "enable.idempotence": "without it a retry doubles or reorders verdicts",
@@ -59,9 +62,12 @@ REFUSED_PROPERTIES: Final = {
     "max.in.flight": "idempotence allows at most five",
     "max.in.flight.requests.per.connection": "idempotence allows at most five",
     "max.poll.interval.ms": "set TIDEGATE_INTAKE__MAX_POLL_INTERVAL_S",
-    "message.max.bytes": "it is derived from the limit on a comment's size",
+    "message.max.bytes": "the topics decide how large a record may be",
+    "message.timeout.ms": "it follows the transaction's timeout",
     "partition.assignment.strategy": "the claims need cooperative assignment",
     "partitioner": "verdicts and tombstones of a comment must meet on one partition",
+    "queued.max.messages.kbytes": "set TIDEGATE_INTAKE__PREFETCH_KIB",
+    "statistics.interval.ms": "readiness and the rebuilding of producers rest on it",
     "transaction.timeout.ms": "set TIDEGATE_PUBLISH__TRANSACTION_TIMEOUT_S",
     "transactional.id": "it is made of the group and TIDEGATE_SLOT",
 }
@@ -107,7 +113,7 @@ class KafkaSettings(Section):
         """An environment variable cannot hold a dot, so sasl_username means sasl.username."""
         if not isinstance(client, Mapping):
             return client
-        return {str(name).lower().replace("_", "."): value for name, value in client.items()}
+        return {_property(str(name).lower()): value for name, value in client.items()}
 
     @model_validator(mode="after")
     def no_property_breaks_a_promise(self) -> Self:
@@ -125,6 +131,10 @@ class KafkaSettings(Section):
         """
         found = dict(_lines_of(self.client_file)) if self.client_file else {}
         return found | {name: value.get_secret_value() for name, value in self.client.items()}
+
+
+def _property(name: str) -> str:
+    return name if name == "log_level" else name.replace("_", ".")
 
 
 def _lines_of(path: Path) -> Iterator[tuple[str, str]]:
@@ -169,8 +179,14 @@ class IntakeSettings(Section):
         description="Most messages in a window. 500 pads little and is 1.5 s of work for two "
         "CPU cores; a GPU wants some thousands.",
     )
+    max_bytes: PositiveInt = Field(
+        default=524_288,
+        description="Most bytes in a window. Long comments cost many times what short ones do.",
+    )
     max_wait_s: PositiveFloat = Field(
-        default=0.02, description="How long a window may wait for more after its first message."
+        default=0.02,
+        le=10,
+        description="How long a window may wait for more after its first message.",
     )
     max_poll_interval_s: PositiveFloat = Field(
         default=300, ge=6, description="A silence of this length evicts the worker."
@@ -196,11 +212,12 @@ class LimitSettings(Section):
     value_bytes: PositiveInt = Field(default=65_536, description="A larger value is refused.")
     key_bytes: PositiveInt = Field(default=1_024, description="A larger key is refused.")
     headers: PositiveInt = Field(default=100, description="A record with more is refused.")
+    header_bytes: PositiveInt = Field(default=32_768, description="With larger ones, too.")
     characters: PositiveInt = Field(
         default=20_000, ge=100, description="Of a longer text head and tail are judged."
     )
     pieces: PositiveInt = Field(
-        default=16, ge=2, description="Of more pieces the first and the last are judged."
+        default=8, ge=2, description="Of more pieces the first and the last are judged."
     )
     overlap: NonNegativeInt = Field(default=32, description="Tokens that two pieces share.")
 
@@ -234,10 +251,10 @@ class PublishSettings(Section):
 
     delivery: Literal["exactly-once", "at-least-once"] = "exactly-once"
     transaction_timeout_s: PositiveFloat = Field(
-        default=15, ge=1, le=900, description="The broker aborts a transaction that is older."
+        default=15, ge=5, le=60, description="The broker aborts a transaction that is older."
     )
     revoke_deadline_s: PositiveFloat = Field(
-        default=30, description="How long a partition is kept back to finish its windows."
+        default=30, le=60, description="How long a partition is kept back to finish its windows."
     )
     drain_s: PositiveFloat = Field(
         default=20, description="How long after SIGTERM windows may still be finished."
@@ -259,7 +276,7 @@ class HealthSettings(Section):
     host: str = "127.0.0.1"
     port: Port = Field(default=8_081, description="0 takes a free one.")
     stuck_after_s: PositiveFloat = Field(
-        default=60, description="A thread that has not turned for so long fails liveness."
+        default=60, ge=15, description="A thread that has not turned for so long fails liveness."
     )
 
 
@@ -305,6 +322,18 @@ class Settings(BaseSettings):
     health: HealthSettings = HealthSettings()
     log: LogSettings = LogSettings()
 
+    @model_validator(mode="after")
+    def a_revocation_may_take_no_longer_than_a_thread_may_stand(self) -> Self:
+        """Else liveness ends a healthy worker in the middle of a rebalance."""
+        deadline_s, stuck_s = self.publish.revoke_deadline_s, self.health.stuck_after_s
+        if deadline_s + 10 > stuck_s:
+            raise ValueError(
+                f"TIDEGATE_PUBLISH__REVOKE_DEADLINE_S is {deadline_s:g}, "
+                f"TIDEGATE_HEALTH__STUCK_AFTER_S is {stuck_s:g}: the second must be longer by "
+                "10 s or more, or liveness ends workers in the middle of a rebalance"
+            )
+        return self
+
     @property
     def transactional_id(self) -> str:
         """Stable over restarts, so that a successor ends its predecessor's transaction at once."""
@@ -338,7 +367,8 @@ def load_settings(file: Path | None = None, **flags: Any) -> Settings:
     except ValidationError as error:
         raise SettingsError(_name_the_wrong(error), "see `tidegate worker --help`") from error
     except ValueError as error:  # a TOML file or a JSON value that cannot be parsed
-        raise SettingsError(f"settings: {error}", "see `tidegate worker --help`") from error
+        where = f"settings file {file}" if file else "settings"
+        raise SettingsError(f"{where}: {error}", "see `tidegate worker --help`") from error
 
 
 def setting_names(model: type[BaseModel] = Settings, prefix: str = PREFIX) -> Iterator[str]:
@@ -395,6 +425,8 @@ def _name_the_wrong(error: ValidationError) -> str:
     """Say which settings are wrong, under the names that a person would set."""
     wrong = []
     for item in error.errors(include_input=False, include_url=False):
+        is_unknown = item["type"] == "extra_forbidden"
+        message = "no such setting" if is_unknown else item["msg"].removeprefix("Value error, ")
         where = PREFIX + "__".join(str(part).upper() for part in item["loc"])
-        wrong.append(f"{where}: {item['msg'].removeprefix('Value error, ')}")
+        wrong.append(f"{where}: {message}" if item["loc"] else message)
     return "; ".join(wrong)

@@ -31,9 +31,13 @@ class Stop:
         """Say whether the end is wished for."""
         return self._wished.is_set()
 
+    def set_for_s(self) -> float:
+        """Return for how long the end has been wished for, in seconds."""
+        return monotonic() - self._at if self._wished.is_set() else 0.0
+
     def overdue(self) -> bool:
         """Say whether the time to finish windows in flight is over."""
-        return self._wished.is_set() and monotonic() - self._at > self._drain_s
+        return self.set_for_s() > self._drain_s
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Shared:
     """Handed to every room.
 
     settings   nobody writes
-    stop       written by the signal handler, read by intake and publish
+    stop       written by the signal handler and a room that fails, read by intake and publish
     pulse      written by all, read by the health port
     claims     written by intake, read by device and publish
     metrics    written by publish and the Kafka clients' callbacks, read by the health port

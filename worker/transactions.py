@@ -5,15 +5,16 @@ abort or doubt the producer is rebuilt: librdkafka has no KIP-890 part 2, so a l
 the old one could end a transaction of the new one half-way (KAFKA-17754).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from time import monotonic
+from types import MappingProxyType
 from typing import Any, Final
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from schemas.errors import ClusterError
+from schemas.errors import ClusterError, SettingsError
 from worker.client_events import CLIENT_LOG, ClientEvents, coordinator_trouble
 from worker.kafka_errors import CULPRIT, FENCED, STALE_MEMBER, Answer, answer_to
 from worker.settings import Settings
@@ -24,7 +25,8 @@ log = structlog.get_logger()
 
 CALL_S: Final = 5.0  # one call; it may be called again, and the thread beats in between
 LARGEST: Final = 10_485_760  # bytes of one message that the client lets pass: topics decide
-SEND_S: Final = 10.0  # from begin to offsets, while revocations wait at the gate
+SEND_SHARE: Final = 0.5  # of the transaction's timeout: from begin to offsets, at the gate
+LONGEST_PAUSE_S: Final = 2.0  # between aborts that follow one another
 REBUILD_EVERY_S: Final = 60.0  # fenced more often than this: another worker has our name
 
 
@@ -33,14 +35,23 @@ class AbortedError(Exception):
 
     Args:
         code: name of the error that made it so.
-        culprits: places of messages that the broker refuses for what they are.
+        culprits: places of messages that are refused for what they are, with the error.
+        suspects: places of messages that were refused in one batch: one of them is at fault.
         stale_member: the group moved on, newer metadata is needed.
     """
 
-    def __init__(self, code: str, culprits: dict[int, str], *, stale_member: bool = False) -> None:
+    def __init__(
+        self,
+        code: str,
+        culprits: Mapping[int, str] = MappingProxyType({}),
+        suspects: Collection[int] = (),
+        *,
+        stale_member: bool = False,
+    ) -> None:
         super().__init__(code)
         self.code = code
         self.culprits = culprits
+        self.suspects = suspects
         self.stale_member = stale_member
 
 
@@ -64,7 +75,9 @@ class Transactions:
         self._make = make
         self._producer: Producer | None = None
         self._fenced_at = -REBUILD_EVERY_S  # monotonic
-        self._culprits: dict[int, str] = {}
+        self._reports: dict[int, KafkaError] = {}  # of messages refused for what they are
+        self._certain: set[int] = set()  # places that were refused, or sent, alone
+        self._aborts_in_a_row = 0
         self._doubt: str | None = None  # why the producer must be rebuilt before it begins
 
     def open(self) -> None:
@@ -76,10 +89,21 @@ class Transactions:
             ClusterError: the cluster refuses us, or draining is overdue.
         """
         self._doubt = None
-        self._producer = self._make(self._properties())
+        try:
+            self._producer = self._make(self._properties())
+        except KafkaException as error:  # properties that do not go together
+            raise SettingsError(
+                f"kafka producer: {error.args[0].str()}", "see TIDEGATE_KAFKA__CLIENT__…"
+            ) from error
         failure = self._call(self._producer.init_transactions, CALL_S)
         if failure:
             raise _refused("init_transactions", failure)
+        self._readiness.clear("transaction")
+
+    def idle(self) -> None:
+        """Serve the client's callbacks while no window comes; they would pile up in memory."""
+        if failure := self._serve():
+            self._doubt = failure.name()
 
     def recover(self) -> None:
         """Rebuild the producer if an abort or a doubt asks for it.
@@ -91,8 +115,12 @@ class Transactions:
         """
         if self._doubt is None:
             return
+        if self._stop.overdue():
+            raise ClusterError(f"a window was not committed while draining: {self._doubt}")
         log.warning("producer rebuilt", why=self._doubt)
         old = self._built()
+        if self._aborts_in_a_row > 1:
+            self._serve(min(LONGEST_PAUSE_S, 0.1 * 2**self._aborts_in_a_row))
         try:
             old.abort_transaction(CALL_S)
         except KafkaException as failed:  # the new one's initialisation aborts it
@@ -103,19 +131,29 @@ class Transactions:
         self.open()
 
     def send(
-        self, messages: Sequence[Outgoing], offsets: list[TopicPartition], metadata: Any
+        self,
+        messages: Sequence[Outgoing],
+        offsets: list[TopicPartition],
+        metadata: Any,
+        alone: Collection[int] = (),
     ) -> None:
         """Begin, produce, and last of all send the offsets.
 
         Last, so that a transaction that is torn in two repeats and never loses.
 
+        Args:
+            messages: of the window.
+            offsets: behind the window.
+            metadata: of the consumer group.
+            alone: places of messages that must not share a batch.
+
         Raises:
             AbortedError: recover, then publish again.
             ClusterError: the process must end.
         """
-        end = monotonic() + SEND_S
+        end = monotonic() + SEND_SHARE * self._settings.publish.transaction_timeout_s
         producer = self._built()
-        self._culprits = {}
+        self._reports, self._certain = {}, set(alone)
         failure = self._call(producer.begin_transaction)
         if not failure:
             failure = self._produce(producer, messages, end)
@@ -134,6 +172,7 @@ class Transactions:
         """
         failure = self._call(self._built().commit_transaction, CALL_S)
         if not failure:
+            self._aborts_in_a_row = 0
             self._readiness.clear("transaction")
             return
         if answer_to(failure) is Answer.PUBLISH_AGAIN:
@@ -166,7 +205,7 @@ class Transactions:
                 return error
             self._readiness.trouble("transaction", f"a window waits: {error.name()}")
             log.warning("called again", code=error.name())
-            self._built().poll(0.1)  # serves callbacks, and keeps a quick refusal from spinning
+            self._serve(0.1)  # and keep a quick refusal from spinning
 
     def _produce(
         self, producer: Producer, messages: Sequence[Outgoing], end: float
@@ -177,29 +216,62 @@ class Transactions:
         """
         refused: KafkaError | None = None
         for place, message in enumerate(messages):
-            report = partial(self._delivered, place)
-            while failure := _produced(producer, message, report):
-                if failure.code() in CULPRIT:
-                    self._delivered(place, failure, None)
-                    refused = failure
-                    break
-                if failure.code() != KafkaError._QUEUE_FULL or monotonic() > end:  # noqa: SLF001 - a public constant
-                    return failure
-                self._pulse.beat()
-                producer.poll(0.1)
-        producer.poll(0)
-        return refused
+            is_alone = place in self._certain
+            failure = self._flush() if is_alone else None
+            failure = failure or self._put(producer, place, message, end)
+            if failure and failure.code() in CULPRIT:
+                self._certain.add(place)
+                self._reports[place] = refused = failure
+            elif failure:
+                return failure
+            elif is_alone:
+                failure = self._flush() or self._reports.get(place)
+                if failure:
+                    return failure  # the transaction takes nothing more
+        return refused or self._serve()
+
+    def _put(
+        self, producer: Producer, place: int, message: Outgoing, end: float
+    ) -> KafkaError | None:
+        """Put one message into the client's queue, waiting for room in it."""
+        report = partial(self._delivered, place)
+        while True:
+            failure = produced(producer, message, report)
+            is_full = failure and failure.code() == KafkaError._QUEUE_FULL  # noqa: SLF001 - a public constant
+            if not is_full or monotonic() > end:
+                return failure
+            self._pulse.beat()
+            self._serve(0.1)
+
+    def _serve(self, wait_s: float = 0.0) -> KafkaError | None:
+        """Serve callbacks; a fatal error of the client may be raised here for the first time."""
+        try:
+            self._built().poll(wait_s)
+        except KafkaException as failed:
+            error: KafkaError = failed.args[0]
+            return error
+        return None
+
+    def _flush(self) -> KafkaError | None:
+        """Have what is queued delivered; else as `_serve`."""
+        try:
+            self._built().flush(CALL_S)
+        except KafkaException as failed:
+            error: KafkaError = failed.args[0]
+            return error
+        return None
 
     def _delivered(self, place: int, error: KafkaError | None, _: Message | None) -> None:
-        """Note a culprit; runs inside the client's calls, in this thread."""
+        """Note what was refused; runs inside the client's calls, in this thread."""
         if error is not None and error.code() in CULPRIT:
-            self._culprits[place] = error.name()
+            self._reports[place] = error
 
     # -- what a failure asks of us
 
     def _after_failed_send(self, failure: KafkaError) -> Exception:
         """Until the offsets are known to be sent, to abort is always safe."""
-        again = failure.code() == KafkaError._QUEUE_FULL or self._culprits  # noqa: SLF001 - a public constant
+        self._serve()  # reports of what was refused may still be on their way
+        again = failure.code() == KafkaError._QUEUE_FULL or self._reports  # noqa: SLF001 - a public constant
         if again or answer_to(failure) is not Answer.EXIT:
             return self._aborted(failure)
         if failure.code() not in FENCED:
@@ -212,14 +284,35 @@ class Transactions:
                 "give each worker of a group its own TIDEGATE_SLOT",
             )
         self._fenced_at = now
+        log.warning("fenced: it was slow, or another worker has its slot", slot=self._settings.slot)
         return self._aborted(failure)
 
     def _aborted(self, failure: KafkaError) -> AbortedError:
+        self._serve()
         self._metrics.aborts.inc()
+        self._aborts_in_a_row += 1
         self._readiness.trouble("transaction", f"a window waits: {failure.name()}")
         self._doubt = failure.name()
+        culprits, suspects = self._blame()
         stale = failure.code() in STALE_MEMBER
-        return AbortedError(failure.name(), self._culprits, stale_member=stale)
+        return AbortedError(failure.name(), culprits, suspects, stale_member=stale)
+
+    def _blame(self) -> tuple[dict[int, str], list[int]]:
+        """Tell who is refused for what it is from who only stood in the same batch.
+
+        The broker refuses a batch that is too large as a whole, and the client reports each
+        message in it.
+        """
+        too_large = {
+            place
+            for place, error in self._reports.items()
+            if error.code() == KafkaError.MSG_SIZE_TOO_LARGE and place not in self._certain
+        }
+        suspects = sorted(too_large) if len(too_large) > 1 else []
+        culprits = {
+            place: error.name() for place, error in self._reports.items() if place not in suspects
+        }
+        return culprits, suspects
 
     def _built(self) -> Producer:
         if self._producer is None:
@@ -244,22 +337,22 @@ class Transactions:
 def producer_properties(settings: Settings, events: ClientEvents) -> dict[str, Any]:
     """Return what every producer of ours is made with."""
     return {
+        "compression.type": "lz4",
+        "linger.ms": 5,
+        # Up to four messages a comment, and a window behind the one that is being committed.
+        "queue.buffering.max.messages": max(100_000, 8 * settings.intake.max_messages),
         **settings.kafka.properties(),
         "bootstrap.servers": settings.kafka.bootstrap_servers,
         "enable.idempotence": True,
         "acks": "all",
         "partitioner": "murmur2_random",  # as Java's, so that tombstones meet their comments
         "message.max.bytes": LARGEST,
-        # Up to four messages a comment, and a window behind the one that is being committed.
-        "queue.buffering.max.messages": max(100_000, 8 * settings.intake.max_messages),
-        "linger.ms": 5,
-        "compression.type": "lz4",
         "error_cb": events.error,
         "logger": CLIENT_LOG,
     }
 
 
-def _produced(
+def produced(
     producer: Producer, message: Outgoing, report: Callable[[KafkaError | None, Any], None]
 ) -> KafkaError | None:
     """Put a message into the client's queue, or say why it would not go in."""
@@ -286,5 +379,6 @@ def _refused(call: str, error: KafkaError) -> ClusterError:
         KafkaError.CLUSTER_AUTHORIZATION_FAILED: "allow IdempotentWrite on the cluster",
         KafkaError.GROUP_AUTHORIZATION_FAILED: "allow Read on the group",
         KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow Write and Describe on the output topics",
+        KafkaError.UNKNOWN_TOPIC_OR_PART: "`tidegate topics check` says which topic is missing",
     }.get(error.code())
     return ClusterError(f"{call}: {error.name()}: {error.str()}", hint)

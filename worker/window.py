@@ -38,6 +38,7 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers
+    headers_readable: bool = True  # False: a name in them is no UTF-8, and they are left out
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Iterator
-from typing import Any
+from io import BufferedReader
+from typing import Any, Final, cast
 
 import click
 from rich.console import Console
@@ -13,6 +14,8 @@ from schemas.verdict import Verdict
 from schemas.wire import encode
 from worker import logs
 from worker.settings import LogSettings, load_settings
+
+CHUNK: Final = 262_144  # bytes read at once: some hundred comments, enough to pad little
 
 
 @click.command("score")
@@ -40,22 +43,27 @@ def command(
         flags["allow_unsigned"] = True
     logs.configure(LogSettings(level="warning"))
     rooms = Rooms(load_settings(**flags))
-    lines = (
-        (
-            Line(number, text.encode(errors="surrogateescape"))
-            for number, text in enumerate(texts, 1)
-        )
-        if texts
-        else _standard_input()
-    )
     show = _show_json if as_json else _show
-    for verdict in rooms.verdicts(lines, events=jsonl):
-        show(verdict)
+    for window in [_arguments(texts)] if texts else _standard_input():
+        for verdict in rooms.verdicts(window, events=jsonl):
+            show(verdict)
+        sys.stdout.flush()
 
 
-def _standard_input() -> Iterator[Line]:
-    for number, text in enumerate(sys.stdin.buffer, 1):
-        yield Line(number, text.rstrip(b"\r\n"))
+def _arguments(texts: tuple[str, ...]) -> list[Line]:
+    return [Line(n, text.encode(errors="surrogateescape")) for n, text in enumerate(texts, 1)]
+
+
+def _standard_input() -> Iterator[list[Line]]:
+    """Yield the lines that are there, and wait for more: a slow writer sees answers, too."""
+    number, rest = 0, b""
+    stdin = cast("BufferedReader", sys.stdin.buffer)
+    while chunk := stdin.read1(CHUNK):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield [Line(n, text.rstrip(b"\r")) for n, text in enumerate(lines, number + 1)]
+        number += len(lines)
+    if rest:
+        yield [Line(number + 1, rest)]
 
 
 def _show_json(verdict: Verdict) -> None:

@@ -1,6 +1,7 @@
 """The demo on one page: broker, topics, workers, comments in, verdicts out, summary."""
 
 import json
+import signal
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -57,14 +58,23 @@ def demo(
     tally = Tally(started=monotonic())
     playables = read_comments(comments, count) if comments else built_in_comments()
     interrupted = False
+    _stop_on_signals()
     try:
         with screen(plain=plain) as shown:
             _run(playables, count, workers, tally, shown)
     except KeyboardInterrupt:
         interrupted = True
-    problems = [] if interrupted else list(tally.problems())
+    problems = list(tally.problems())
+    if interrupted:
+        problems = [f"stopped early: {tally.unanswered:,} comments were not judged yet"]
     _print(tally, problems, as_json=as_json)
     return INTERRUPTED if interrupted else NOT_EXACTLY_ONCE if problems else 0
+
+
+def _stop_on_signals() -> None:
+    """Take SIGTERM as Ctrl-C, and Ctrl-C also where a script has it ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 def _run(

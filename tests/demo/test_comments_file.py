@@ -102,18 +102,20 @@ def test_a_name_that_would_not_do_in_an_id_is_replaced_by_the_line(tmp_path: Pat
     assert [comment.name for comment in read_comments(path, 9)] == ["line-2", "line-3", "line-4"]
 
 
-def test_a_csv_without_a_text_column_is_told_which_it_has(tmp_path: Path) -> None:
-    """The names found and the names expected."""
+def test_a_csv_without_a_text_column_is_told_what_was_expected(tmp_path: Path) -> None:
+    """The names that would do, and how many others were found."""
     error = failure(write(tmp_path, "c.csv", f"tweet,class\n{WRITTEN},0\n"))
 
-    assert "line 1: expected a column text or comment_text, found tweet, class" in error.what
+    assert "line 1: expected a column text or comment_text, found 2 columns" in error.what
 
 
 def test_a_csv_without_a_header_does_not_show_its_first_comment(tmp_path: Path) -> None:
     """What stands where names should stand may be what somebody wrote."""
-    error = failure(write(tmp_path, "c.csv", f'"{WRITTEN} is what I say",0!\n'))
+    for first in (f'"{WRITTEN} is what I say",0!', f"you idiot,{WRITTEN}"):
+        error = failure(write(tmp_path, "c.csv", f"{first}\n"))
 
-    assert "found no header" in error.what
+        assert "found 2 columns, none of them called so" in error.what
+        assert WRITTEN not in error.what
 
 
 def test_a_byte_that_is_no_utf8_is_named_by_line_and_place(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def tally() -> Tally:
         ("You BLOCKHEAD!", "You B********!"),
         ("don\N{RIGHT SINGLE QUOTATION MARK}t be a fool's fool", "don’t be a f***** f***"),  # noqa: RUF001
         ("two\nlines\tand tabs", "two l**** and t***"),
-        ("b\N{ZERO WIDTH SPACE}lock", "b·l***"),
+        ("b\N{ZERO WIDTH SPACE}lock", "*·l***"),
         ("\x1b[31mred\x07", "·[3*****·"),
         ("half \ud83d", "h*** ·"),
         ("", ""),

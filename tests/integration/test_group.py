@@ -74,7 +74,7 @@ def test_a_killed_members_partitions_pass_to_the_other(
 ) -> None:
     """Its open transaction is in nobody's way for longer than its timeout."""
     stream = make_stream(2)
-    timeout = {"TIDEGATE_PUBLISH__TRANSACTION_TIMEOUT_S": 2}
+    timeout = {"TIDEGATE_PUBLISH__TRANSACTION_TIMEOUT_S": 5}
     with (
         stream.worker("0", **timeout) as other,
         stream.worker("1", KILL_AT="offsets_sent", KILL_AFTER=2, **timeout) as doomed,

@@ -40,6 +40,7 @@ class FakeCluster:
 
     Attributes:
         calls: the names of calls in their order, `new` for a producer that was made.
+        polls: how often clients served their callbacks.
         script: errors that the next calls of a name fail with, in turn; None lets one pass.
         refuses: says for a message with which code the broker refuses it, or None.
         refuses_at_once: the same, for what the client itself refuses.
@@ -49,6 +50,7 @@ class FakeCluster:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.polls = 0
         self.script: dict[str, deque[KafkaError | None]] = {}
         self.refuses: Callable[[Sent], int | None] = lambda _: None
         self.refuses_at_once: Callable[[Sent], int | None] = lambda _: None
@@ -81,7 +83,9 @@ class FakeCluster:
 class _FakeProducer:
     def __init__(self, cluster: FakeCluster) -> None:
         self._cluster = cluster
-        self._open: list[tuple[Sent, Callable[[KafkaError | None, Any], None]]] = []
+        self._open: list[Sent] = []
+        self._batch: list[tuple[Sent, Callable[[KafkaError | None, Any], None]]] = []
+        self._refused: int | None = None
         self._offsets: dict[int, int] = {}
         self._begun = False
 
@@ -92,7 +96,7 @@ class _FakeProducer:
         self._cluster.enter("begin")
         assert not self._begun, "a transaction is open already"
         self._begun = True
-        self._open, self._offsets = [], {}
+        self._open, self._batch, self._offsets, self._refused = [], [], {}, None
 
     def produce(
         self,
@@ -112,26 +116,35 @@ class _FakeProducer:
         sent = Sent(topic, key, value, headers)
         if (code := self._cluster.refuses_at_once(sent)) is not None:
             raise KafkaException(KafkaError(code))
-        self._open.append((sent, on_delivery))
+        self._open.append(sent)
+        self._batch.append((sent, on_delivery))
+
+    def flush(self, _timeout_s: float) -> int:
+        """Let the broker see what stands in the batch; one that is too large goes as a whole."""
+        codes = [self._cluster.refuses(sent) for sent, _ in self._batch]
+        if KafkaError.MSG_SIZE_TOO_LARGE in codes:
+            codes = [KafkaError.MSG_SIZE_TOO_LARGE for _ in codes]
+        for (_, report), code in zip(self._batch, codes, strict=True):
+            report(None if code is None else KafkaError(code), None)
+            self._refused = self._refused or code
+        self._batch = []
+        return 0
 
     def send_offsets_to_transaction(
-        self, offsets: list[TopicPartition], metadata: object, _: float
+        self, offsets: list[TopicPartition], metadata: object, timeout_s: float
     ) -> None:
         assert metadata is not None, "offsets without the group's metadata are not fenced"
         self._cluster.enter("send_offsets")
-        codes = [(report, self._cluster.refuses(sent)) for sent, report in self._open]
-        if any(code is not None for _, code in codes):
-            for report, code in codes:
-                purged = KafkaError._PURGE_QUEUE  # noqa: SLF001 - a public constant
-                report(KafkaError(purged if code is None else code), None)
-            raise KafkaException(abortable(next(c for _, c in codes if c is not None)))
+        self.flush(timeout_s)
+        if self._refused is not None:
+            raise KafkaException(abortable(self._refused))
         self._offsets = {place.partition: place.offset for place in offsets}
 
     def commit_transaction(self, _: float) -> None:
         self._cluster.enter("commit")
         assert self._begun, "no transaction was begun"
         self._begun = False
-        self._cluster.committed += [sent for sent, _ in self._open]
+        self._cluster.committed += self._open
         self._cluster.offsets |= self._offsets
 
     def abort_transaction(self, _: float) -> None:
@@ -142,4 +155,5 @@ class _FakeProducer:
         self._cluster.enter("purge")
 
     def poll(self, _: float) -> int:
+        self._cluster.polls += 1
         return 0

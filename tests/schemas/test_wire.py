@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -69,7 +70,12 @@ def test_any_bytes_are_a_comment_or_a_named_error(value: bytes) -> None:
         (b'{"id": "c1"}', Reason.SCHEMA, "text: Field required"),
         (b'{"id": "", "text": "x"}', Reason.SCHEMA, "id: "),
         (b'{"id": "c1", "text": "x", "revision": -1}', Reason.SCHEMA, "revision: "),
-        (b'{"id": "c1", "text": "x", "created_at": "2026-01-01"}', Reason.SCHEMA, "created_at: "),
+        (
+            b'{"id": "c1", "text": "x", "revision": 9223372036854775808}',
+            Reason.SCHEMA,
+            "revision: ",
+        ),
+        (b'{"id": "c1", "text": "x", "community": 4}', Reason.SCHEMA, "community: "),
     ],
 )
 def test_an_error_names_the_field_and_what_was_expected(
@@ -91,7 +97,7 @@ def test_fields_that_we_do_not_know_are_ignored() -> None:
 @given(secret=text(alphabet="qxz", min_size=6, max_size=20))
 def test_no_error_quotes_what_it_refuses(secret: str) -> None:
     """Neither its words nor those of pydantic, nor anything chained to it."""
-    for field in ("text", "revision", "created_at", "community"):
+    for field in ("text", "revision", "community"):
         raw = {"id": "c1", "text": "x", field: {"v": secret} if field == "text" else [secret]}
         with pytest.raises(WireError) as caught:
             decode_comment(json.dumps(raw).encode())
@@ -116,3 +122,21 @@ def test_the_id_is_read_wherever_it_can_be(claimed: object, expected: str | None
         decode_comment(json.dumps({"id": claimed, "text": 7}).encode())
 
     assert expected == caught.value.comment_id
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"author": ""},
+        {"author": 42},
+        {"author": "x" * 300, "language": "x" * 36},
+        {"created_at": "2026-01-01T00:00:00"},
+        {"parent_id": None, "created_at": "yesterday"},
+    ],
+)
+def test_what_nobody_is_judged_by_condemns_nobody(wrong: dict[str, Any]) -> None:
+    """A long display name must not keep a comment from being judged: the field is left out."""
+    event = decode_comment(json.dumps({"id": "c1", "text": "x", "revision": 3, **wrong}).encode())
+
+    assert (event.id, event.text, event.revision) == ("c1", "x", 3)
+    assert all(getattr(event, name) is None for name in wrong)

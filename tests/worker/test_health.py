@@ -4,6 +4,7 @@ import socket
 from collections.abc import Callable
 from contextlib import closing
 from threading import Thread
+from time import monotonic
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -74,16 +75,16 @@ def test_a_port_in_use_is_named() -> None:
     assert "TIDEGATE_HEALTH__PORT" in (caught.value.hint or "")
 
 
-def a_worker(stuck_after_s: float) -> tuple[Shared, int]:
+def a_worker(stuck_after_s: float = 60) -> tuple[Shared, int]:
     """Return what a worker's threads share, and the port of its health."""
     health = HealthSettings(port=0, stuck_after_s=stuck_after_s)
     shared = Shared(Settings(health=health), Stop(1))
     return shared, serve_health(shared).port
 
 
-def test_a_thread_that_does_not_turn_fails_liveness() -> None:
+def test_a_thread_that_does_not_turn_fails_liveness(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is named; one that ended in good order is not."""
-    shared, port = a_worker(stuck_after_s=1e-9)
+    shared, port = a_worker(stuck_after_s=60)
     hanging = Thread(target=shared.pulse.beat, name="device")
 
     def beat_and_rest() -> None:
@@ -94,6 +95,8 @@ def test_a_thread_that_does_not_turn_fails_liveness() -> None:
     for thread in (hanging, ended):
         thread.start()
         thread.join()
+    later = monotonic() + 61
+    monkeypatch.setattr("worker.pulse.monotonic", lambda: later)
 
     status, body = get(port, "/livez")
 

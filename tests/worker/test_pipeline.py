@@ -84,6 +84,9 @@ class StrawHouse:
         self.published.append(number)
         self.shared.claims.land(window.claim)
 
+    def idle(self) -> None:
+        """Have nothing to do."""
+
     def close(self) -> None:
         """Note the end."""
         self.closed = True

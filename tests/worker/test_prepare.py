@@ -42,15 +42,16 @@ EVERY_REASON = {
     Reason.VALUE_TOO_LARGE: (b"c1", value_of("a" * 70_000), ()),
     Reason.KEY_TOO_LARGE: (b"k" * 1_025, value_of(), ()),
     Reason.TOO_MANY_HEADERS: (b"c1", value_of(), [("h", b"")] * 101),
+    Reason.HEADERS_TOO_LARGE: (b"c1", value_of(), [("h", b"x" * 40_000)]),
     Reason.KEY_MISSING: (None, value_of(), ()),
-    Reason.KEY_NOT_AN_ID: (b"\xff", value_of(), ()),
+    Reason.KEY_NOT_THE_ID: (b"another", value_of(), ()),
     Reason.VALUE_NOT_UTF8: (b"c1", b'{"id": "c1", "text": "\xff"}', ()),
     Reason.VALUE_NOT_JSON: (b"c1", b"{", ()),
     Reason.SCHEMA: (b"c1", b'{"id": "c1"}', ()),
 }
-# These two arise behind this room: on the device (or below, by a tokeniser that fails), and at
-# the broker.
-ELSEWHERE = {Reason.NOT_SCORABLE, Reason.REFUSED_BY_BROKER}
+# These arise elsewhere: on the device (or below, by a tokeniser that fails), at the broker, and in
+# the client that reads the record (below, too).
+ELSEWHERE = {Reason.NOT_SCORABLE, Reason.REFUSED_BY_BROKER, Reason.HEADERS_UNREADABLE}
 
 
 def test_every_reason_of_the_closed_list_has_its_test() -> None:
@@ -213,16 +214,30 @@ def test_of_a_very_long_text_head_and_tail_are_judged() -> None:
     assert found.truncated
 
 
-def test_a_text_that_breaks_the_tokeniser_falls_alone() -> None:
+def test_headers_that_cannot_be_read_hold_the_comment() -> None:
+    """The client cannot carry a name that is no UTF-8; the comment is held, not lost."""
+    found = entry_of(make_record(0, value_of())._replace(headers_readable=False))
+
+    assert isinstance(found, Refusal)
+    assert (found.reason, found.comment_id) == (Reason.HEADERS_UNREADABLE, "c1")
+
+
+class PanicException(BaseException):
+    """No Exception, so that few catch it."""
+
+
+@pytest.mark.parametrize("failure", [Exception, PanicException])
+def test_a_text_that_breaks_the_tokeniser_falls_alone(failure: type[BaseException]) -> None:
     """Its neighbours in the window are tokenised all the same."""
 
     def tokenise(texts: Sequence[str]) -> list[Pieces]:
         if any("boom" in text for text in texts):
-            raise Exception("thread panicked")  # noqa: TRY002 - as tokenizers does
+            raise failure("thread panicked")
         return stub_tokenise(texts)
 
     values = [value_of("one"), value_of("boom", "c2"), value_of("three words here")]
-    records = [make_record(n, value) for n, value in enumerate(values)]
+    keys = (b"c1", b"c2", b"c1")
+    records = [make_record(n, *pair) for n, pair in enumerate(zip(values, keys, strict=True))]
 
     found = Prepare(LimitSettings(), tokenise)(make_fetched(records))
 

@@ -13,7 +13,6 @@ from rig.stub import stub_score, stub_tokenise
 from schemas.errors import ClusterError
 from worker.accounts import Accounts
 from worker.breaker import Breaker
-from worker.culprits import MOST_REFUSALS
 from worker.prepare import Prepare
 from worker.publish import ExactlyOnce
 from worker.settings import BreakerSettings, LimitSettings, TopicSettings
@@ -194,7 +193,7 @@ def test_a_culprit_becomes_a_dead_letter_without_payload(room: Room, where: str)
 
 def test_a_comment_whose_flag_is_refused_is_held(room: Room) -> None:
     """The verdict on it could not be told as it was: a person looks."""
-    once = iter([TOO_LARGE])
+    once = iter([KafkaError.INVALID_RECORD])
     room.cluster.refuses = lambda s: next(once, None) if s.key == b"k0-1" else None
 
     room.publish(room.window(comments(range(3))))
@@ -227,7 +226,66 @@ def test_what_the_broker_refuses_for_good_ends_the_worker(room: Room) -> None:
 
     assert "max.message.bytes" in (e.value.hint or "")
     assert room.cluster.committed == []
-    assert room.cluster.called("begin") <= MOST_REFUSALS + 1
+    assert room.cluster.called("begin") == 3  # in company, alone, and without its payload
+
+
+def test_one_that_is_too_large_does_not_condemn_its_batch(room: Room) -> None:
+    """The broker refuses the batch as a whole; only the one refused alone is the culprit."""
+    bad = make_record(50, b"{" * 1_000, b"bad")
+    room.cluster.refuses = refuse(b"bad", topic=TOPICS.dead_letters)
+
+    room.publish(room.window([*comments(range(50)), bad, *comments(range(51, 60))]))
+
+    (letter,) = room.letters()
+    assert (letter.key, letter.value) == (b"bad", None)
+    held = [sent for sent in room.cluster.committed if b'"held"' in (sent.value or b"")]
+    assert {b"bad"} == {sent.key for sent in held}
+    assert room.cluster.called("begin") == 3
+
+
+def test_a_topic_that_takes_no_batch_ends_the_worker_and_condemns_nobody(room: Room) -> None:
+    """Where hundreds share the blame it is the topic's limit that is wrong."""
+    room.cluster.refuses = lambda s: TOO_LARGE if s.topic == TOPICS.verdicts else None
+
+    with pytest.raises(ClusterError, match="MSG_SIZE_TOO_LARGE"):
+        room.publish(room.window(comments(range(300))))
+
+    assert room.cluster.committed == []
+    assert room.cluster.called("begin") == 1
+
+
+@pytest.mark.parametrize(
+    "code", [KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.UNKNOWN_TOPIC_OR_PART]
+)
+def test_what_no_repetition_mends_ends_the_worker(room: Room, code: int) -> None:
+    """A right that was taken away, a topic that was deleted: named, and not tried again."""
+    room.cluster.will_fail("send_offsets", abortable(code))
+
+    with pytest.raises(ClusterError) as caught:
+        room.publish(room.window(comments([0])))
+
+    assert caught.value.hint
+    assert room.cluster.called("begin") == 1
+
+
+def test_an_idle_publisher_serves_its_client(room: Room) -> None:
+    """Statistics and log lines would pile up in memory while no comment comes."""
+    before = room.cluster.polls
+
+    room.publish.idle()
+
+    assert room.cluster.polls == before + 1
+
+
+def test_a_window_that_is_lost_after_an_abort_leaves_no_trouble(room: Room) -> None:
+    """Readiness does not wait for a commit that will never come."""
+    room.cluster.will_fail("send_offsets", abortable())
+    window = room.window(comments([0]))
+    room.cluster.refuses = lambda _: room.shared.claims.lose(room.partitions)
+
+    room.publish(window)
+
+    assert not any("window waits" in trouble for trouble in room.shared.readiness.troubles())
 
 
 def test_a_refused_tombstone_ends_the_worker(room: Room) -> None:

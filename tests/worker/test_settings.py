@@ -31,12 +31,14 @@ WRONG = {
     "TIDEGATE_TOPICS__FEEDBACK": "ä",
     "TIDEGATE_TOPICS__POLICIES": " ",
     "TIDEGATE_INTAKE__MAX_MESSAGES": "0",
+    "TIDEGATE_INTAKE__MAX_BYTES": "0",
     "TIDEGATE_INTAKE__MAX_WAIT_S": "soon",
     "TIDEGATE_INTAKE__MAX_POLL_INTERVAL_S": "1",
     "TIDEGATE_INTAKE__PREFETCH_KIB": "-1",
     "TIDEGATE_LIMITS__VALUE_BYTES": "0",
     "TIDEGATE_LIMITS__KEY_BYTES": "1.5",
     "TIDEGATE_LIMITS__HEADERS": "none",
+    "TIDEGATE_LIMITS__HEADER_BYTES": "-1",
     "TIDEGATE_LIMITS__CHARACTERS": "99",
     "TIDEGATE_LIMITS__PIECES": "1",
     "TIDEGATE_LIMITS__OVERLAP": "-1",
@@ -224,7 +226,7 @@ def test_flags_are_stronger_than_environment_than_file(
     [
         ("slott = 1", "SLOTT"),
         ("[kafka]\ngroup = 1", "TIDEGATE_KAFKA__GROUP"),
-        ("slot = ", "settings:"),
+        ("slot = ", "settings file .*worker.toml: "),
     ],
 )
 def test_a_settings_file_that_is_wrong_is_named(tmp_path: Path, text: str, named: str) -> None:
@@ -248,7 +250,8 @@ def test_a_settings_file_that_is_missing_is_named(tmp_path: Path) -> None:
     ("environment", "named"),
     [
         ({"TOPICS__VERDICTS": "comments"}, "two topics share a name"),
-        ({"INTAKE__MAX_WAIT_S": "40", "INTAKE__MAX_POLL_INTERVAL_S": "60"}, "max_wait_s is 40"),
+        ({"INTAKE__MAX_WAIT_S": "9", "INTAKE__MAX_POLL_INTERVAL_S": "12"}, "max_wait_s is 9"),
+        ({"HEALTH__STUCK_AFTER_S": "35"}, "REVOKE_DEADLINE_S is 30, .*STUCK_AFTER_S is 35"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(

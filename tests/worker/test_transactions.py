@@ -265,12 +265,26 @@ def test_delivery_reports_name_the_culprits(
     cluster: FakeCluster, transactions: Transactions
 ) -> None:
     """By their place among the messages; what only went down with them is not named."""
+    cluster.refuses = lambda s: KafkaError.INVALID_RECORD if s.key == b"k1" else None
+
+    with pytest.raises(AbortedError) as caught:
+        send(transactions)
+
+    assert caught.value.culprits == {1: "INVALID_RECORD"}
+    assert list(caught.value.suspects) == []
+
+
+def test_a_batch_that_is_too_large_makes_suspects(
+    cluster: FakeCluster, transactions: Transactions
+) -> None:
+    """The broker refuses it as a whole: nobody is a culprit until refused alone."""
     cluster.refuses = lambda s: KafkaError.MSG_SIZE_TOO_LARGE if s.key == b"k1" else None
 
     with pytest.raises(AbortedError) as caught:
         send(transactions)
 
-    assert caught.value.culprits == {1: "MSG_SIZE_TOO_LARGE"}
+    assert caught.value.culprits == {}
+    assert list(caught.value.suspects) == [0, 1, 2]
 
 
 def test_all_that_the_client_refuses_is_named_at_once(

@@ -38,7 +38,7 @@ def load_scorer(
         SettingsError: the engine is not installed, or the budget is too small.
     """
     choice, why = _choose(bundle, settings.engine)
-    engine = _engine(choice, bundle, settings, pulse)
+    engine = _engine(choice, why, bundle, settings, pulse)
     budget = settings.budget or engine.budget
     longest = width_of(bundle.manifest.max_length)
     if budget < longest:
@@ -74,7 +74,7 @@ def _choose(bundle: Bundle, wanted: EngineChoice) -> tuple[EngineChoice, str]:
 
 
 def _engine(
-    choice: EngineChoice, bundle: Bundle, settings: ScoringSettings, pulse: Pulse
+    choice: EngineChoice, why: str, bundle: Bundle, settings: ScoringSettings, pulse: Pulse
 ) -> Engine:
     if choice is EngineChoice.OPENVINO:
         _verify(bundle, INT8_MODEL)
@@ -86,7 +86,7 @@ def _engine(
         or importlib.util.find_spec("transformers") is None
     ):
         raise SettingsError(
-            "engine torch: torch and transformers are not installed",
+            f"engine torch ({why}): torch and transformers are not installed",
             "install `tidegate[gpu]`, or give a bundle that carries model.int8.onnx",
         )
     _verify(bundle, FLOAT_WEIGHTS)

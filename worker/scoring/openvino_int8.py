@@ -8,6 +8,7 @@ a lone comment. bf16 serves what stays unquantised, only where the CPU computes 
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from threading import current_thread
 from typing import Any, Final
 
 import numpy as np
@@ -64,19 +65,21 @@ class OpenVinoInt8:
             ScoringError: the engine failed; the process must end.
         """
         results: list[Logits | None] = [None] * len(batches)
+        caller = current_thread().name
         try:
             for number, batch in enumerate(batches):
                 inputs = {"input_ids": batch.ids, "attention_mask": batch.mask}
-                self._requests.start_async(inputs, (results, number))
+                self._requests.start_async(inputs, (results, number, caller))
             self._requests.wait_all()
         except RuntimeError as error:
             raise ScoringError(f"{self.description}: {type(error).__name__}") from error
         return [result for result in results if result is not None]
 
-    def _take(self, request: Any, where: tuple[list[Logits | None], int]) -> None:
-        results, number = where
+    def _take(self, request: Any, where: tuple[list[Logits | None], int, str]) -> None:
+        """Keep a result; runs in a thread of OpenVINO's, on behalf of the one that asked."""
+        results, number, caller = where
         results[number] = np.array(request.get_output_tensor(0).data, dtype=np.float32)
-        self._pulse.beat()
+        self._pulse.beat(caller)
 
 
 def _usable_cores() -> int:
