@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from queue import Empty, Full, Queue
-from threading import Event, Thread
+from queue import Empty, Queue
+from threading import Event, Semaphore, Thread
 from typing import Any, Final, TypeVar
 
 from worker.pulse import Pulse
@@ -34,47 +34,48 @@ def ahead(  # noqa: PLR0913 - what each side of the joint needs
 ) -> Generator[W, None, None]:
     """Draw `windows` in a thread of their own, one ahead of the reader.
 
-    The thread starts when the first window is asked for. The queue holds one window: enough to
-    overlap two rooms, and no more, since what waits here is late. An error travels the road the
-    windows travel: it is raised here, in its turn.
+    The thread starts when the first window is asked for. The next window is drawn only when the
+    one before has been taken: what waits in between is one window, enough to overlap two rooms,
+    and what is not drawn yet can still grow. An error travels the road the windows travel: it is
+    raised here, in its turn.
 
     Args:
         windows: drawn in the new thread only.
         name: the thread's, for liveness and logs.
         abandon: when set, the thread ends after the window it is at.
         pulse: told that a thread turns, whichever waits.
-        while_full: called in the drawing thread every TICK_S while a window cannot be put.
+        while_full: called in the drawing thread every TICK_S while a window waits to be taken.
         while_empty: called in the reader every TICK_S while there is nothing to read.
     """
-    queue: Queue[Any] = Queue(maxsize=1)
+    queue: Queue[Any] = Queue()
+    room = Semaphore(1)
 
-    def put(item: object, meanwhile: Callable[[], None] = lambda: None) -> None:
-        while not abandon.is_set():
+    def there_is_room() -> bool:
+        while not room.acquire(timeout=TICK_S):
             pulse.beat()
-            try:
-                queue.put(item, timeout=TICK_S)
-            except Full:
-                meanwhile()
-            else:
-                return
+            if abandon.is_set():
+                return False
+            while_full()
+        return True
 
     def draw() -> None:
+        source = iter(windows)
         try:
-            for window in windows:
-                put(window, while_full)
-                if abandon.is_set():
-                    break
+            while there_is_room() and not abandon.is_set():
+                pulse.beat()
+                queue.put(next(source))
+        except StopIteration:
+            pass
         except BaseException as error:  # noqa: BLE001 - it is raised again, in the reader
-            put(_Failed(error))  # and nothing else that could fail on the way
-        else:
-            put(_END)
+            queue.put(_Failed(error))
         finally:
+            queue.put(_END)
             pulse.rest()
 
     thread = Thread(target=draw, name=name, daemon=True)
     thread.start()
     try:
-        yield from _read(queue, thread, pulse, while_empty)
+        yield from _read(queue, room, pulse, while_empty)
     finally:
         thread.join(JOIN_S)
 
@@ -92,7 +93,7 @@ def closed_after(windows: Generator[W, None, None]) -> Iterator[Iterator[W]]:
 
 
 def _read(
-    queue: Queue[Any], thread: Thread, pulse: Pulse, while_empty: Callable[[], None]
+    queue: Queue[Any], room: Semaphore, pulse: Pulse, while_empty: Callable[[], None]
 ) -> Iterator[Any]:
     while True:
         pulse.beat()
@@ -100,11 +101,10 @@ def _read(
             item = queue.get(timeout=TICK_S)
         except Empty:
             while_empty()
-            if not thread.is_alive() and queue.empty():
-                return  # abandoned before it could put its end
             continue
         if item is _END:
             return
         if isinstance(item, _Failed):
             raise item.error
+        room.release()
         yield item

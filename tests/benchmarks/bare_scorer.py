@@ -5,14 +5,16 @@ import sys
 from time import monotonic
 
 from benchmarks.texts import real_texts
+from worker import logs
 from worker.bundle import open_bundle
 from worker.pulse import Pulse
 from worker.run import tokeniser
 from worker.scoring.load import load_scorer
-from worker.settings import load_settings
+from worker.settings import LogSettings, load_settings
 
 WINDOW = 500
 
+logs.configure(LogSettings(level="warning"))
 settings = load_settings()
 bundle = open_bundle(settings.bundle, allow_unsigned=False)
 tokenise = tokeniser(bundle, settings)

@@ -42,6 +42,7 @@ def main(names: list[str]) -> None:
         for name in names or ALL:
             print(f"{name} …", file=sys.stderr)
             figures[name] = import_module(f"benchmarks.{name}").measure(broker)
+            print(json.dumps(figures[name]), file=sys.stderr)
     print(json.dumps(figures, indent=2))
 
 

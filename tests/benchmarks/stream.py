@@ -28,6 +28,7 @@ def measure(broker: LocalBroker) -> dict[str, Any]:
                 name,
                 TIDEGATE_PUBLISH__DELIVERY=delivery,
                 TIDEGATE_INTAKE__MAX_MESSAGES=WINDOW,
+                TIDEGATE_INTAKE__MAX_BYTES="10000000",
             )
             prepare_topics(settings)
             play(broker, f"{name}.comments", (TEXT.format(i) for i in range(COUNT)))

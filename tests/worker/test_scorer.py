@@ -32,6 +32,7 @@ class FakeEngine:
 
     description = "fake"
     budget = 4_096
+    requests = 1
 
     def __init__(self, room: int = 1_000_000) -> None:
         self.room = room

@@ -25,6 +25,11 @@ class Engine(Protocol):
         """Padded tokens in a micro-batch at which this engine is at its best."""
         ...
 
+    @property
+    def requests(self) -> int:
+        """How many micro-batches it computes at once."""
+        ...
+
     def logits(self, batches: Sequence[MicroBatch]) -> list[Logits]:
         """Return the logits of each micro-batch, [rows, labels], in order.
 

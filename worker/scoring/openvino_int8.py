@@ -38,25 +38,26 @@ class OpenVinoInt8:
 
     def __init__(self, model: Path, threads: int | None, pulse: Pulse) -> None:
         self._pulse = pulse
-        self._threads = threads or _usable_cores()
+        self.requests = threads or _usable_cores()
         core = ov.Core()
         self._number_type = "bf16" if "BF16" in _capabilities(core) else "f32"
         config = {
-            "INFERENCE_NUM_THREADS": self._threads,
-            "NUM_STREAMS": self._threads,
+            "INFERENCE_NUM_THREADS": self.requests,
+            "NUM_STREAMS": self.requests,
             "INFERENCE_PRECISION_HINT": self._number_type,
+            "ENABLE_CPU_PINNING": False,  # we share the cores: with Kafka's client, with others
         }
         try:
             compiled = core.compile_model(model, "CPU", config)
         except RuntimeError as error:
             raise ScoringError(f"{model.name}: OpenVINO cannot compile it: {error}") from error
-        self._requests = ov.AsyncInferQueue(compiled, self._threads)
+        self._requests = ov.AsyncInferQueue(compiled, self.requests)
         self._requests.set_callback(self._take)
 
     @property
     def description(self) -> str:
         """Engine, device and number type, for the log."""
-        return f"openvino int8 with {self._number_type} on {self._threads} threads"
+        return f"openvino int8 with {self._number_type} on {self.requests} threads"
 
     def logits(self, batches: Sequence[MicroBatch]) -> list[Logits]:
         """Return the logits of each micro-batch, [rows, labels], in order.

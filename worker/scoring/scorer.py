@@ -59,8 +59,7 @@ class Scorer:
         rest = list(range(len(pieces)))
         while rest:
             lengths = [len(pieces[place]) for place in rest]
-            # Memory that ran out over short pieces is no reason not to try a long one alone.
-            batches = micro_batches(lengths, max(self._budget, width_of(max(lengths))))
+            batches = micro_batches(lengths, self._budget_of(lengths))
             placed = [[rest[number] for number in batch] for batch in batches]
             try:
                 found = self._engine.logits([padded(pieces, b, self._pad_id) for b in placed])
@@ -71,6 +70,16 @@ class Scorer:
                 logits[batch] = rows
             break
         return _sigmoid(self._slope * logits + self._intercept)
+
+    def _budget_of(self, lengths: Sequence[int]) -> int:
+        """Return what a micro-batch of this window may cost.
+
+        A small window is shared out among the engine's requests, or all but one would idle.
+        Memory that ran out over short pieces is no reason not to try a long one alone.
+        """
+        widths = [width_of(length) for length in lengths]
+        share = -(-sum(widths) // self._engine.requests)
+        return max(*widths, min(self._budget, share))
 
     def _halved(self, rest: list[int], pieces: Sequence[Sequence[int]], longest: int) -> list[int]:
         """Halve the budget, or give up on a piece that does not fit even alone."""

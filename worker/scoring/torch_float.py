@@ -86,6 +86,8 @@ class TorchFloat:
         BundleError: the folder holds no classifier that transformers can load.
     """
 
+    requests = 1  # the device computes one micro-batch with all that it has
+
     def __init__(self, folder: Path, pulse: Pulse) -> None:
         self._pulse = pulse
         on_gpu = torch.cuda.is_available()
