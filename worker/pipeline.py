@@ -54,6 +54,8 @@ def run(rooms: Rooms, shared: Shared) -> None:
                 try:
                     for window in windows:
                         rooms.publish(window)  # verdicts, flags, dead letters and offsets at once
+                    if not shared.stop.is_set():  # a room ended the stream: never in silence
+                        raise RuntimeError("the windows ended, and nobody asked for it")
                 finally:
                     shared.stop.set()
                     abandon.set()

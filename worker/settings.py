@@ -52,6 +52,7 @@ REFUSED_PROPERTIES: Final = {
     "batch.size": "the topics are checked to take a batch as it is",
     "bootstrap.servers": "set TIDEGATE_KAFKA__BOOTSTRAP_SERVERS",
     "debug": "it puts records and sign-in steps into the log",
+    "delivery.report.only.error": "reports name what the broker refuses, and nothing else",
     "enable.auto.commit": "offsets are committed with the verdicts, never on a timer",
     "enable.auto.offset.store": "offsets are committed with the verdicts, never before",
     "enable.idempotence": "without it a retry doubles or reorders verdicts",

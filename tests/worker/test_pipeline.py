@@ -41,6 +41,7 @@ class StrawIntake:
             yield Fetched(self._claims.claim([PARTITION]), [make_record(self.drawn - 1)])
         if self._fails:
             raise ValueError("intake")
+        stop.set()  # an intake ends for no other reason
 
     def stay_in_group(self) -> None:
         """Do nothing: there is no group."""
@@ -59,6 +60,7 @@ class StrawHouse:
         self.failing, self.at = failing, at
         self.published: list[int] = []
         self.closed = False
+        self.failure: Exception | None = None
         fails = failing == "intake"
         self.intake = StrawIntake(self.shared, at if fails else windows, fails)
 
@@ -97,7 +99,7 @@ class StrawHouse:
 
         def room(window: Any) -> Any:
             if next(seen) == self.at and name == self.failing:
-                raise ValueError(name)
+                raise self.failure or ValueError(name)
             return act(window)
 
         return room
@@ -173,4 +175,14 @@ def test_a_window_that_was_lost_is_passed_over() -> None:
 
     house.run()
 
+    assert house.published == [0, 1, 2]
+
+
+def test_a_stream_that_ends_by_itself_is_no_good_end() -> None:
+    """A StopIteration that escapes a room must not look like a stop that was wished for."""
+    house = StrawHouse(failing="judge", at=3)
+    house.failure = StopIteration()
+
+    with pytest.raises(RuntimeError, match="nobody asked for it"):
+        house.run()
     assert house.published == [0, 1, 2]
