@@ -31,7 +31,11 @@ def measure(broker: LocalBroker) -> dict[str, Any]:
                 TIDEGATE_INTAKE__MAX_BYTES="10000000",
             )
             prepare_topics(settings)
-            play(broker, settings["TIDEGATE_TOPICS__COMMENTS"], (TEXT.format(i) for i in range(COUNT)))
+            play(
+                broker,
+                settings["TIDEGATE_TOPICS__COMMENTS"],
+                (TEXT.format(i) for i in range(COUNT)),
+            )
             with worker(settings, "-m", "rig.stub_worker") as run:
                 await_records(run, COUNT, 120)
             found.append(run.rate())
