@@ -11,7 +11,16 @@ import pytest
 
 from schemas.labels import LABELS
 
-NEEDED = ("iterstrat", "nncf", "onnx", "openvino", "sklearn", "torch", "transformers")
+NEEDED = (
+    "iterstrat",
+    "nncf",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "sklearn",
+    "torch",
+    "transformers",
+)
 MISSING = [package for package in NEEDED if importlib.util.find_spec(package) is None]
 # In a light install only test_install.py is left, which says what is missing.
 collect_ignore_glob = ["test_[!i]*.py"] if MISSING else []
