@@ -85,9 +85,7 @@ def fit(  # noqa: PLR0913 - what the loop needs, each a thing of its own
     model.to(device)
     weights = weights.to(device)
     batches = loader(train, settings.token_budget, settings.seed)
-    an_epoch = sum(
-        1 for _ in loader(train, settings.token_budget, settings.seed).batch_sampler or ()
-    )
+    an_epoch = count_batches(train, settings)
     total = min(settings.max_steps or settings.epochs * an_epoch, settings.epochs * an_epoch)
     evaluate_every = max(1, min(total, an_epoch // settings.evaluations))
     optimizer = torch.optim.AdamW(parameter_groups(model, settings))

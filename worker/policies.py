@@ -28,7 +28,6 @@ class Policies:
 
     def __init__(self, policy: Policy, labels: list[str]) -> None:
         self.version = policy.version
-        self._policy = policy
         self._labels = labels
         self._default = self._arrays(policy.default)
         self._communities = {
