@@ -83,14 +83,17 @@ class ClientEvents:
 
 
 def coordinator_trouble(statistics: str) -> bool:
-    """Say whether a producer's connection to its coordinator was ever retried or broke.
+    """Say whether a request to a producer's coordinator may still be on its way.
 
-    Only statistics show it; errors and reports do not.
+    It went out over a connection that broke, or had no answer in time. Only statistics show it;
+    errors and reports do not. A request that was refused and sent again (`txretries`) is no
+    trouble: the broker answers so, many times a minute, while the transaction before is being
+    completed, and an answered request cannot arrive late.
     """
     brokers = json.loads(statistics).get("brokers", {}).values()
     return any(
         broker.get(name, 0) > 0
         for broker in brokers
         if "TxnCoordinator" in broker.get("name", "")
-        for name in ("txretries", "req_timeouts", "disconnects")
+        for name in ("req_timeouts", "disconnects")
     )

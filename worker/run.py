@@ -12,6 +12,7 @@ from worker.accounts import Accounts
 from worker.at_least_once import AtLeastOnce
 from worker.breaker import Breaker
 from worker.bundle import Bundle, open_bundle
+from worker.garbage import spare_windows
 from worker.health import Health
 from worker.intake import Intake
 from worker.judge import Judge
@@ -58,7 +59,9 @@ def run_worker(settings: Settings) -> None:
         slot=settings.slot,
         health_port=health.port,
     )
-    run(Rooms(Intake(shared), Prepare(settings.limits, tokenise), score, judge, publish), shared)
+    rooms = Rooms(Intake(shared), Prepare(settings.limits, tokenise), score, judge, publish)
+    spare_windows(settings.intake.max_messages)
+    run(rooms, shared)
     log.info("worker stopped")
 
 

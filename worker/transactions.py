@@ -321,7 +321,7 @@ class Transactions:
 
     def _statistics(self, statistics: str) -> None:
         if coordinator_trouble(statistics):
-            self._doubt = self._doubt or "the coordinator's connection was retried or broke"
+            self._doubt = self._doubt or "the coordinator's connection broke, or it did not answer in time"
 
     def _properties(self) -> dict[str, Any]:
         settings = self._settings
@@ -339,6 +339,9 @@ def producer_properties(settings: Settings, events: ClientEvents) -> dict[str, A
     return {
         "compression.type": "lz4",
         "linger.ms": 5,
+        # A transaction that begins while the one before is being completed is asked to come
+        # again: the client's own 100 ms would be a tenth of a second on top of each such window.
+        "retry.backoff.ms": 20,
         # Up to four messages a comment, and a window behind the one that is being committed.
         "queue.buffering.max.messages": max(100_000, 8 * settings.intake.max_messages),
         **settings.kafka.properties(),

@@ -23,6 +23,7 @@ from worker import logs
 from worker.accounts import Accounts
 from worker.at_least_once import AtLeastOnce
 from worker.breaker import Breaker
+from worker.garbage import spare_windows
 from worker.intake import Intake
 from worker.judge import Judge
 from worker.pipeline import Rooms, run
@@ -146,7 +147,9 @@ def main() -> None:
         switch.passed("scored")
         return result
 
-    run(Rooms(Intake(shared), prepared, scored, judge, publish), shared)
+    rooms = Rooms(Intake(shared), prepared, scored, judge, publish)
+    spare_windows(settings.intake.max_messages)
+    run(rooms, shared)
 
 
 if __name__ == "__main__":

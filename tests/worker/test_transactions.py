@@ -146,19 +146,33 @@ def test_without_a_doubt_nothing_is_rebuilt(
     assert cluster.called("new") == 1
 
 
-def test_trouble_with_the_coordinator_is_a_doubt(
-    cluster: FakeCluster, transactions: Transactions
+@pytest.mark.parametrize("trouble", ["req_timeouts", "disconnects"])
+def test_a_request_to_the_coordinator_that_may_arrive_late_is_a_doubt(
+    trouble: str, cluster: FakeCluster, transactions: Transactions
 ) -> None:
-    """Only statistics show that a request was retried; the error callback does not."""
+    """Only statistics show it; the error callback does not (KAFKA-17754)."""
     tell = cluster.properties["stats_cb"]
-    tell('{"brokers": {"a": {"name": "TxnCoordinator", "txretries": 0}}}')
+    tell(f'{{"brokers": {{"a": {{"name": "TxnCoordinator", "{trouble}": 0}}}}}}')
     transactions.recover()
     assert cluster.called("new") == 1
 
-    tell('{"brokers": {"a": {"name": "TxnCoordinator", "txretries": 1}}}')
+    tell(f'{{"brokers": {{"a": {{"name": "TxnCoordinator", "{trouble}": 1}}}}}}')
     transactions.recover()
 
     assert cluster.called("new") == 2
+
+
+def test_a_request_that_was_answered_and_sent_again_is_no_doubt(
+    cluster: FakeCluster, transactions: Transactions
+) -> None:
+    """A busy coordinator asks to come again many times a minute; each rebuild costs a window."""
+    cluster.properties["stats_cb"](
+        '{"brokers": {"a": {"name": "TxnCoordinator", "txretries": 7, "req_timeouts": 0}}}'
+    )
+
+    transactions.recover()
+
+    assert cluster.called("new") == 1
 
 
 @pytest.mark.parametrize("code", [KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH])  # noqa: SLF001 - public constants
