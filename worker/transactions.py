@@ -321,7 +321,7 @@ class Transactions:
 
     def _statistics(self, statistics: str) -> None:
         if coordinator_trouble(statistics):
-            self._doubt = self._doubt or "the coordinator's connection broke, or it did not answer in time"
+            self._doubt = self._doubt or "the coordinator's connection broke, or no answer came"
 
     def _properties(self) -> dict[str, Any]:
         settings = self._settings
