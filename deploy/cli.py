@@ -20,6 +20,8 @@ COMMANDS: Final = {
     "worker": "deploy.commands.worker",
     "score": "deploy.commands.score",
     "train": "deploy.commands.train",
+    "reconcile": "deploy.commands.reconcile",
+    "evaluate": "deploy.commands.evaluate",
     "schemas": "deploy.commands.schemas",
 }
 
@@ -31,6 +33,8 @@ SUMMARIES: Final = {
     "worker": "One worker, for ever.",
     "score": "Sentences in, probabilities and labels out.",
     "train": "Labelled files in, a bundle out.",
+    "reconcile": "Read the topics, and prove that each comment has exactly one outcome.",
+    "evaluate": "Bundles and other models, judged on the same rows.",
     "schemas": "Write the JSON Schemas and the AsyncAPI document.",
 }
 
