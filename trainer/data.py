@@ -1,24 +1,23 @@
 """Labelled files to rows: texts, and for each label 0, 1, a fraction, or not known.
 
-A label that a file does not have, or leaves blank, is not known: NaN, never 0.
+A label that a file does not have, or leaves blank, is not known: NaN, never 0. What a file may
+be is said in `archives.py`, `files.py` and `kaggle.py`, what its columns may be in `columns.py`.
 """
 
-import csv
-import io
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from schemas.errors import CommentsFileError, TrainingError
+from schemas.errors import TrainingError
 from schemas.labels import LABELS
-
-TEXT_COLUMNS: Final = ("comment_text", "text", "comment", "tweet")
-JSON_LINES: Final = (".jsonl", ".ndjson")
+from trainer import kaggle
+from trainer.archives import contents, without_packing
+from trainer.columns import LABEL_COLUMNS, Reader, text_column, text_of
+from trainer.files import Record, records
 
 # Never trained on, tuned on or used to choose a threshold (data/SOURCES.md, "Rules").
 EVALUATION_ONLY: Final = (
@@ -29,8 +28,24 @@ EVALUATION_ONLY: Final = (
 )
 
 HALF: Final = 0.5
+MOST_WEIGHT: Final = 100.0
 
 Labels = npt.NDArray[np.float32]
+Weights = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledFile:
+    """A file to learn from.
+
+    Attributes:
+        path: of a CSV, JSON Lines or Parquet file, plain or packed.
+        weight: by which the loss of each of its rows is multiplied.
+    """
+
+    path: Path
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +56,31 @@ class Rows:
         texts: the n comments as their authors wrote them.
         labels: [n, labels] float32 in 0..1; NaN where a label is not known.
         names: the labels' names, in the order of the columns.
+        weights: [n] float32, by which a row's loss is multiplied; 1 if not given.
+        files: [n] the position of each row's file among those that were read; 0 if not given.
     """
 
     texts: list[str]
     labels: Labels
     names: tuple[str, ...] = LABELS
+    weights: Weights = field(default_factory=lambda: np.empty(0, np.float32))
+    files: Indices = field(default_factory=lambda: np.empty(0, np.intp))
+
+    def __post_init__(self) -> None:
+        if not len(self.weights):
+            object.__setattr__(self, "weights", np.ones(len(self.texts), np.float32))
+        if not len(self.files):
+            object.__setattr__(self, "files", np.zeros(len(self.texts), np.intp))
 
     def __len__(self) -> int:
         """Count the rows."""
         return len(self.texts)
 
-    def take(self, indices: Sequence[int] | npt.NDArray[np.intp]) -> "Rows":
+    def take(self, indices: Sequence[int] | Indices) -> "Rows":
         """Return the rows at `indices`, in that order."""
-        return Rows([self.texts[i] for i in indices], self.labels[np.asarray(indices, np.intp)])
+        at = np.asarray(indices, np.intp)
+        texts = [self.texts[i] for i in indices]
+        return Rows(texts, self.labels[at], self.names, self.weights[at], self.files[at])
 
 
 def is_set(labels: Labels) -> npt.NDArray[np.bool_]:
@@ -61,128 +88,135 @@ def is_set(labels: Labels) -> npt.NDArray[np.bool_]:
     return labels >= HALF
 
 
-def read_files(paths: Sequence[Path]) -> Rows:
-    """Read labelled CSV and JSON Lines files, one after the other.
+def labelled_file(argument: str) -> LabelledFile:
+    """Read `FILE` or `FILE@WEIGHT`, as `--data` takes it; a file that has an @ in its name wins.
 
     Raises:
-        CommentsFileError: a file is missing, not UTF-8, or has no column of texts.
-        TrainingError: a file may not be trained on, has no label, a label that is neither blank
-            nor in 0..1, or an empty text; named by file and line.
+        TrainingError: the weight is not a number above 0 and at most MOST_WEIGHT.
     """
-    parts = [_read_file(path) for path in paths]
-    if not parts:
+    name, at, weight = argument.rpartition("@")
+    if not at or "/" in weight or Path(argument).exists():
+        return LabelledFile(Path(argument))
+    try:
+        return checked(LabelledFile(Path(name), float(weight)))
+    except ValueError:
+        raise _no_weight(name, weight) from None
+
+
+def checked(file: LabelledFile) -> LabelledFile:
+    """Return a file whose weight is in bounds.
+
+    Raises:
+        TrainingError: it is not.
+    """
+    if not 0 < file.weight <= MOST_WEIGHT:
+        raise _no_weight(str(file.path), f"{file.weight:g}")
+    return file
+
+
+def read_files(files: Sequence[LabelledFile | Path]) -> Rows:
+    """Read labelled files to learn from, one after the other; a mere path weighs 1.
+
+    Raises:
+        CommentsFileError: a file is missing, cannot be unpacked, is not UTF-8, has a broken row
+            or no column of texts.
+        TrainingError: a file may not be trained on, has no label, a label that is neither blank
+            nor in 0..1, an empty text or a row of which no label is known; named by file and
+            line.
+    """
+    for file in files:
+        _refuse_evaluation_only(_as_file(file).path)
+    return read_files_to_judge_by(files)
+
+
+def read_files_to_judge_by(files: Sequence[LabelledFile | Path]) -> Rows:
+    """Read labelled files as `read_files` does, those that are for evaluation only, too."""
+    if not files:
         raise TrainingError("no labelled file was given", "name one or more files with --data")
+    parts = [_read_file(checked(_as_file(file)), i) for i, file in enumerate(files)]
     return Rows(
         [text for part in parts for text in part.texts],
         np.concatenate([part.labels for part in parts]),
+        LABELS,
+        np.concatenate([part.weights for part in parts]),
+        np.concatenate([part.files for part in parts]),
     )
 
 
-def evaluation_texts(beside: Sequence[Path]) -> list[str]:
-    """Return the texts of the evaluation-only files that lie in the folders of `beside`."""
-    folders = dict.fromkeys(path.resolve().parent for path in beside)
-    files = [file for folder in folders for glob in EVALUATION_ONLY for file in folder.glob(glob)]
-    return [
-        str(row[column] or "")
-        for file in sorted(files)
-        for column in [_text_column(file)]
-        for _, row in _records(file)
-    ]
+def read_texts(paths: Sequence[Path]) -> list[str]:
+    """Read the texts of files whose labels, if there are any, are of no interest.
+
+    Raises:
+        CommentsFileError: a file cannot be read, or has no column of texts.
+        TrainingError: a file may not be trained on, or has an empty text.
+    """
+    for path in paths:
+        _refuse_evaluation_only(path)
+    return [text for path in paths for text in _texts(path)]
+
+
+def evaluation_texts(beside: Sequence[LabelledFile | Path]) -> dict[str, list[str]]:
+    """Return the texts of the evaluation-only files in the folders of `beside`, by file."""
+    folders = dict.fromkeys(_as_file(file).path.resolve().parent for file in beside)
+    files = (file for folder in folders if folder.is_dir() for file in sorted(folder.iterdir()))
+    texts: dict[str, list[str]] = {}
+    for file in filter(is_evaluation_only, files):
+        found = (str(record.values[column] or "") for column, record in _with_column(file))
+        texts.setdefault(file.name, []).extend(found)
+    return texts
 
 
 def is_evaluation_only(path: Path) -> bool:
-    """Say whether a file is one of those that are kept for judging models."""
-    return any(path.match(glob) for glob in EVALUATION_ONLY)
+    """Say whether a file, packed or not, is one of those that are kept for judging models."""
+    plain = Path(without_packing(path.name))
+    return any(plain.match(glob) for glob in EVALUATION_ONLY)
 
 
-def _read_file(path: Path) -> Rows:
+def _as_file(file: LabelledFile | Path) -> LabelledFile:
+    return file if isinstance(file, LabelledFile) else LabelledFile(file)
+
+
+def _no_weight(name: str, weight: str) -> TrainingError:
+    return TrainingError(
+        f"{name}: its weight is {weight}, not a number above 0 and at most {MOST_WEIGHT:g}",
+        "write FILE@WEIGHT, such as more.csv@0.3",
+    )
+
+
+def _refuse_evaluation_only(path: Path) -> None:
     if is_evaluation_only(path):
         raise TrainingError(
             f"{path.name} is for evaluation only and may not be trained on",
             "take it out of --data; `tidegate evaluate` is where it belongs",
         )
-    column = _text_column(path)
-    texts, labels, seen = [], [], set[str]()
-    for line, record in _records(path):
-        seen |= record.keys()
-        text = record.get(column)
-        if not isinstance(text, str) or not text.strip():
-            raise TrainingError(f"{path}, line {line}: {column} is empty", "take the row out")
-        texts.append(text)
-        labels.append([_label(record.get(name), name, path, line) for name in LABELS])
-    if not seen & set(LABELS):
-        raise TrainingError(
-            f"{path}: no label column; found {', '.join(sorted(seen)) or 'no row'}",
-            f"name at least one column {', '.join(LABELS)}",
-        )
-    return Rows(texts, np.asarray(labels, np.float32).reshape(len(texts), len(LABELS)))
 
 
-def _label(value: Any, name: str, path: Path, line: int) -> float:
-    """Return a label as a fraction, NaN where it is not known."""
-    if value is None or value == "":
-        return float("nan")
-    try:
-        fraction = float(value)
-    except (TypeError, ValueError):
-        fraction = float("nan")
-    if not 0 <= fraction <= 1:
-        raise TrainingError(
-            f"{path}, line {line}: {name} is neither blank nor a number from 0 to 1",
-            "mend the row; a label that is not known is left blank",
-        )
-    return fraction
-
-
-def _text_column(path: Path) -> str:
-    found = next((record for _, record in _records(path)), {})
-    for column in TEXT_COLUMNS:
-        if column in found:
-            return column
-    raise CommentsFileError(
-        f"{path}: no column of texts; found {', '.join(found) or 'no row'}",
-        f"name one column {' or '.join(TEXT_COLUMNS)}",
+def _read_file(file: LabelledFile, position: int) -> Rows:
+    texts: list[str] = []
+    labels: list[list[float]] = []
+    for stored, found in kaggle.labelled_tables(file.path, LABEL_COLUMNS):
+        reader = Reader(stored.name)
+        for record in found:
+            texts.append(reader.text(record))
+            labels.append(reader.labels(record))
+        reader.check_columns()
+    return Rows(
+        texts,
+        np.asarray(labels, np.float32).reshape(len(texts), len(LABELS)),
+        LABELS,
+        np.full(len(texts), file.weight, np.float32),
+        np.full(len(texts), position, np.intp),
     )
 
 
-def _records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yield each record of a file with the line on which it ends, from 1."""
-    text = _decoded(path)
-    if path.suffix in JSON_LINES:
-        yield from _json_lines(path, text)
-        return
-    csv.field_size_limit(2**31 - 1)
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    for record in reader:
-        if None in record or None in record.values():
-            raise CommentsFileError(
-                f"{path}, line {reader.line_num}: expected {len(reader.fieldnames or ())} columns",
-                "the row is broken; quote texts that hold commas or line breaks",
-            )
-        yield reader.line_num, record
+def _texts(path: Path) -> Iterator[str]:
+    return (text_of(record, column) for column, record in _with_column(path))
 
 
-def _json_lines(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for line, raw in enumerate(text.split("\n"), start=1):
-        if not raw.strip():
-            continue
-        try:
-            record = json.loads(raw)
-        except json.JSONDecodeError:
-            record = None  # the error itself would quote the line
-        if not isinstance(record, dict):
-            raise CommentsFileError(f"{path}, line {line}: not a JSON object", "one object a line")
-        yield line, record
-
-
-def _decoded(path: Path) -> str:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise CommentsFileError(f"{path}: {error.strerror}", "look at the path") from error
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        # `from None`: the cause would carry the whole file in its arguments
-        raise CommentsFileError(f"{path}, line {line}: not UTF-8", "convert it to UTF-8") from None
+def _with_column(path: Path) -> Iterator[tuple[str, Record]]:
+    """Yield the records of a file, each with the name of the column of texts."""
+    for stored in kaggle.without_companions(contents(path)):
+        column = ""
+        for record in records(stored):
+            column = column or text_column(stored.name, record.values)
+            yield column, record

@@ -22,9 +22,11 @@ _WORD: Final = re.compile(r"[^\W\d_]+")
 _HASHES: Final = BANDS * ROWS
 
 Signature = npt.NDArray[np.uint64]
+Signatures = npt.NDArray[np.uint64]
+Indices = npt.NDArray[np.intp]
 
 
-def groups(texts: Sequence[str]) -> npt.NDArray[np.intp]:
+def groups(texts: Sequence[str]) -> Indices:
     """Group texts with their near duplicates.
 
     Args:
@@ -33,8 +35,22 @@ def groups(texts: Sequence[str]) -> npt.NDArray[np.intp]:
     Returns:
         [n] the index of the first text of each text's group: its own where it is alone.
     """
-    leader = list(range(len(texts)))
-    signatures = np.stack([_signature(text) for text in texts]) if texts else np.empty((0, _HASHES))
+    return joined(signatures(texts))
+
+
+def signatures(texts: Sequence[str]) -> Signatures:
+    """Return [n, _HASHES], by which near duplicates are told; it takes most of the time."""
+    empty = np.empty((0, _HASHES), np.uint64)
+    return np.stack([_signature(text) for text in texts]) if texts else empty
+
+
+def joined(signatures: Signatures) -> Indices:
+    """Group texts as `groups` does, by their signatures.
+
+    How the first m texts are joined among themselves by a comparison does not depend on those
+    after them; through such a one, though, two groups may become one.
+    """
+    leader = list(range(len(signatures)))
     first_in_band: dict[tuple[int, bytes], int] = {}
     for i, signature in enumerate(signatures):
         for band in range(BANDS):
@@ -42,7 +58,7 @@ def groups(texts: Sequence[str]) -> npt.NDArray[np.intp]:
             j = first_in_band.setdefault(key, i)
             if j != i and np.mean(signatures[j] == signature) >= SAME:
                 _join(leader, i, j)
-    return np.asarray([_find(leader, i) for i in range(len(texts))], np.intp)
+    return np.asarray([_find(leader, i) for i in range(len(signatures))], np.intp)
 
 
 def exact_key(text: str) -> str:

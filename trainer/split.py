@@ -1,13 +1,16 @@
 """Rows into train, validation and test: stratified over the labels, grouped, seeded.
 
-Validation and test are drawn among the rows of which all labels are known. A near duplicate
-of a held-out row is in the same part or nowhere; a near duplicate of an evaluation-only
-text is nowhere at all.
+Validation and test are drawn among the candidates: rows of which all labels are known, from the
+files that are held out from. Files beside these add rows to learn from and never move a held-out
+row: the candidates are grouped and dealt as if they were alone. Of the other rows those that
+are near a held-out one are left out, and so is every row that is near an evaluation-only text.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -16,14 +19,25 @@ from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 
 from schemas.errors import TrainingError
 from trainer import duplicates
-from trainer.data import Rows, is_set
+from trainer.data import Indices, Labels, Rows, is_set
 
 FOLDS: Final = 10
 TEST_FOLDS: Final = (0, 1)  # a fifth
 VALIDATION_FOLDS: Final = (2,)  # a tenth: early choice, calibration, thresholds
 LEAST_GROUPS: Final = 5 * FOLDS
 
-Indices = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
+
+
+class Place(IntEnum):
+    """Where a row went."""
+
+    TRAIN = 0
+    VALIDATION = 1
+    TEST = 2
+    EVALUATION_ONLY = 3  # left out: near a text that is kept for judging
+    REPEATED = 4  # left out: the text stands there again, better labelled
+    NEAR_HELD_OUT = 5  # left out: near a row of validation or test
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,102 +45,224 @@ class Split:
     """The three parts, and what was left out on the way.
 
     Attributes:
-        evaluation_only: rows that were dropped as near duplicates of evaluation-only texts.
-        repeated: rows that were dropped as reformattings of a row that is better labelled.
-        fingerprint: 16 hex digits of a hash over all rows and the part that each is in.
+        places: [n] the `Place` of each of the rows that were split.
+        groups: [n] near duplicates have the same number.
+        leaks: of each evaluation-only file, how many rows were near one of its texts.
+        fingerprint: 16 hex digits of a hash over the rows of all parts, with part and weight.
+        held_out_fingerprint: the same of validation and test alone, without weights: figures of
+            two bundles that agree in it were taken on the same rows.
     """
 
     train: Rows
     validation: Rows
     test: Rows
-    evaluation_only: int
-    repeated: int
+    places: Indices
+    groups: Indices
+    leaks: Mapping[str, int]
     fingerprint: str
+    held_out_fingerprint: str
+
+    def count(self, place: Place) -> int:
+        """Count the rows that went to a place."""
+        return int((self.places == place).sum())
+
+    @property
+    def evaluation_only(self) -> int:
+        """Rows that were left out as near duplicates of evaluation-only texts."""
+        return self.count(Place.EVALUATION_ONLY)
+
+    @property
+    def repeated(self) -> int:
+        """Rows that were left out as reformattings of a row that is better labelled."""
+        return self.count(Place.REPEATED)
+
+    @property
+    def near_held_out(self) -> int:
+        """Rows that were left out as near duplicates of held-out rows."""
+        return self.count(Place.NEAR_HELD_OUT)
 
 
-def split_rows(rows: Rows, evaluation_texts: Sequence[str], seed: int) -> Split:
+def split_rows(
+    rows: Rows,
+    evaluation_texts: Mapping[str, Sequence[str]],
+    seed: int,
+    held_out_from: Collection[int] | None = None,
+) -> Split:
     """Split rows by groups of near duplicates.
+
+    Of rows with one text, reformattings alike, the row with most labels known stays, with the
+    weight of its own file; among equals it is a candidate, then the first.
 
     Args:
         rows: all labelled rows.
-        evaluation_texts: texts that must be in no part, nor their near duplicates.
-        seed: the same seed, rows and texts give the same split.
+        evaluation_texts: by file, texts that must be in no part, nor their near duplicates.
+        seed: with the same candidates, texts and seed the same rows are held out.
+        held_out_from: positions of the files (`Rows.files`) to hold out from; None for all.
 
     Raises:
         TrainingError: there are too few rows to hold any out.
     """
-    group = duplicates.groups([*evaluation_texts, *rows.texts])
-    shut_out = set(group[: len(evaluation_texts)].tolist())
-    group = group[len(evaluation_texts) :]
-    allowed = [i for i in range(len(rows)) if int(group[i]) not in shut_out]
-    kept = _best_labelled(rows, allowed)
-    parts = _parts(rows.take(kept), group[kept], seed)
-    train, validation, test = (rows.take(kept[part]) for part in parts)
+    candidate = _candidates(rows, held_out_from)
+    order = np.concatenate([np.flatnonzero(candidate), np.flatnonzero(~candidate)])
+    near = _Near.of([rows.texts[i] for i in order], evaluation_texts, int(candidate.sum()))
+    near = near.in_the_order_of(np.argsort(order))
+
+    places = np.full(len(rows), Place.TRAIN, np.intp)
+    places[near.to_evaluation(candidate)] = Place.EVALUATION_ONLY
+    places[_repeated(rows, order[places[order] == Place.TRAIN], candidate)] = Place.REPEATED
+    kept = np.flatnonzero((places == Place.TRAIN) & candidate)
+    places[kept] = _dealt(rows.labels[kept], near.among_candidates[kept], seed)
+    held_out = np.isin(places, (Place.VALIDATION, Place.TEST))
+    too_near = np.isin(near.among_all, near.among_all[held_out]) & ~candidate
+    places[too_near & (places == Place.TRAIN)] = Place.NEAR_HELD_OUT
+
+    parts = (Place.TRAIN, Place.VALIDATION, Place.TEST)
+    train, validation, test = (rows.take(np.flatnonzero(places == part)) for part in parts)
     return Split(
         train,
         validation,
         test,
-        evaluation_only=len(rows) - len(allowed),
-        repeated=len(allowed) - len(kept),
-        fingerprint=_fingerprint(train, validation, test),
+        places,
+        near.among_all,
+        near.leaks(),
+        fingerprint=_fingerprint([train, validation, test]),
+        held_out_fingerprint=_fingerprint([_unweighted(validation), _unweighted(test)]),
     )
 
 
-def _best_labelled(rows: Rows, allowed: Sequence[int]) -> Indices:
-    """Keep one row of each text, reformattings alike: the one with most labels known."""
-    known = np.isfinite(rows.labels).sum(axis=1)
-    best: dict[str, int] = {}
-    for i in allowed:
-        key = duplicates.exact_key(rows.texts[i]) or rows.texts[i]
-        if known[i] > known[best.setdefault(key, i)]:
-            best[key] = i
-    return np.sort(np.fromiter(best.values(), np.intp, len(best)))
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """Groups of near duplicates, by number; those of evaluation-only texts have numbers, too.
 
-
-def _parts(rows: Rows, group: Indices, seed: int) -> tuple[Indices, Indices, Indices]:
-    """Return the indices of train, validation and test.
-
-    A group may be held out if a row in it has all labels (or, in files where no row has, all
-    that are ever known). Rows of a held-out group that lack a label are in no part's figures:
-    they stay with the group only so as not to be trained on, so they are dropped.
+    Attributes:
+        among_all: [n] group of each row, all rows and evaluation-only texts taken together.
+        among_candidates: [n] the same without the rows that are no candidates; of these -1.
+        evaluation: by file, the group among all of each of its texts.
+        shut_out: the groups among candidates that have an evaluation-only text.
     """
+
+    among_all: Indices
+    among_candidates: Indices
+    evaluation: Mapping[str, Indices]
+    shut_out: Indices
+
+    @classmethod
+    def of(
+        cls, texts: Sequence[str], evaluation_texts: Mapping[str, Sequence[str]], candidates: int
+    ) -> "_Near":
+        """Group texts, the candidates first; neither comparison depends on the other rows."""
+        apart = list(chain.from_iterable(evaluation_texts.values()))
+        signatures = duplicates.signatures([*apart, *texts])
+        among_all = duplicates.joined(signatures)
+        among_candidates = duplicates.joined(signatures[: len(apart) + candidates])
+        ends = np.cumsum([len(of_file) for of_file in evaluation_texts.values()])
+        files = zip(evaluation_texts, np.split(among_all[: len(apart)], ends)[:-1], strict=True)
+        rest = np.full(len(texts) - candidates, -1, np.intp)
+        return cls(
+            among_all[len(apart) :],
+            np.concatenate([among_candidates[len(apart) :], rest]),
+            dict(files),
+            among_candidates[: len(apart)],
+        )
+
+    def in_the_order_of(self, order: Indices) -> "_Near":
+        """Return the same for the rows at `order`."""
+        return _Near(
+            self.among_all[order], self.among_candidates[order], self.evaluation, self.shut_out
+        )
+
+    def to_evaluation(self, candidate: Mask) -> Mask:
+        """Say which rows are near an evaluation-only text.
+
+        Candidates are asked without the other rows, so that none of these can bridge the gap.
+        """
+        apart = np.concatenate([*self.evaluation.values(), np.empty(0, np.intp)])
+        near: Mask = np.isin(self.among_all, apart)
+        near[candidate] = np.isin(self.among_candidates[candidate], self.shut_out)
+        return near
+
+    def leaks(self) -> dict[str, int]:
+        """Count the rows near a text of each evaluation-only file."""
+        return {
+            file: int(np.isin(self.among_all, of_file).sum())
+            for file, of_file in self.evaluation.items()
+        }
+
+
+def _candidates(rows: Rows, held_out_from: Collection[int] | None) -> Mask:
+    """Say which rows may be held out.
+
+    They have all labels or, where no row has, all that are ever known in these files.
+    """
+    among: Mask = np.ones(len(rows), np.bool_)
+    if held_out_from is not None:
+        among &= np.isin(rows.files, list(held_out_from))
     known = np.isfinite(rows.labels)
-    full = known[:, known.any(axis=0)].all(axis=1)
-    candidates = np.unique(group[full])
-    if len(candidates) < LEAST_GROUPS:
+    among &= np.all(known[:, known[among].any(axis=0)], axis=1)
+    return among
+
+
+def _repeated(rows: Rows, in_turn: Indices, candidate: Mask) -> list[int]:
+    """Return the rows whose text stands there again in a row that is better labelled.
+
+    Args:
+        rows: all rows.
+        in_turn: those to look at, the candidates first: none gives way to another row.
+        candidate: [n].
+    """
+    worth = np.where(candidate, len(rows.names), np.isfinite(rows.labels).sum(axis=1))
+    best: dict[str, int] = {}
+    repeated = []
+    for i in in_turn.tolist():
+        key = duplicates.exact_key(rows.texts[i]) or rows.texts[i]
+        other = best.setdefault(key, i)
+        if worth[i] > worth[other]:
+            best[key] = i
+        if i != other:
+            repeated.append(other if best[key] == i else i)
+    return repeated
+
+
+def _dealt(labels: Labels, group: Indices, seed: int) -> Indices:
+    """Return the place of each candidate; a group stays together."""
+    numbers = np.unique(group)
+    if len(numbers) < LEAST_GROUPS:
         raise TrainingError(
-            f"{len(candidates)} distinct comments have all labels, at least {LEAST_GROUPS} needed",
+            f"{len(numbers)} distinct comments have all labels, at least {LEAST_GROUPS} needed",
             "give more labelled rows: a tenth and a fifth of these are held out",
         )
-    fold = _folds(rows.labels[full], group[full], candidates, seed)
-    fold_of_row = np.asarray([fold.get(int(g), FOLDS) for g in group])
-    test, validation = np.isin(fold_of_row, TEST_FOLDS), np.isin(fold_of_row, VALIDATION_FOLDS)
-    train = ~(test | validation)
-    return (np.flatnonzero(train), np.flatnonzero(validation & full), np.flatnonzero(test & full))
+    fold = _folds(labels, np.searchsorted(numbers, group), len(numbers), seed)
+    place = np.full(FOLDS, Place.TRAIN, np.intp)
+    place[list(TEST_FOLDS)] = Place.TEST
+    place[list(VALIDATION_FOLDS)] = Place.VALIDATION
+    dealt: Indices = place[fold[np.searchsorted(numbers, group)]]
+    return dealt
 
 
-def _folds(
-    labels: npt.NDArray[np.float32], group: Indices, candidates: Indices, seed: int
-) -> dict[int, int]:
-    """Return the fold of each group, dealt so that every fold has its share of each label."""
-    position = {int(g): i for i, g in enumerate(candidates)}
-    positive = np.zeros((len(candidates), labels.shape[1]), np.int8)
-    for g, row in zip(group, labels, strict=True):
-        positive[position[int(g)]] |= is_set(row).astype(np.int8)
+def _folds(labels: Labels, group: Indices, groups: int, seed: int) -> Indices:
+    """Return [groups] folds, dealt so that every fold has its share of each label."""
+    positive = np.zeros((groups, labels.shape[1]), np.int8)
+    np.maximum.at(positive, group, is_set(labels).astype(np.int8))
     dealer = MultilabelStratifiedKFold(n_splits=FOLDS, shuffle=True, random_state=seed)
-    return {
-        int(candidates[i]): fold
-        for fold, (_, held_out) in enumerate(dealer.split(positive, positive))
-        for i in held_out
-    }
+    fold = np.empty(groups, np.intp)
+    for number, (_, held_out) in enumerate(dealer.split(positive, positive)):
+        fold[held_out] = number
+    return fold
 
 
-def _fingerprint(*parts: Rows) -> str:
+def _fingerprint(parts: Sequence[Rows]) -> str:
     digest = hashlib.sha256()
     for number, rows in enumerate(parts):
-        lines = (
-            hashlib.sha256(text.encode(errors="surrogatepass") + labels.tobytes()).digest()
-            for text, labels in zip(rows.texts, rows.labels, strict=True)
-        )
+        lines = map(_row_digest, rows.texts, rows.labels, rows.weights)
         digest.update(bytes([number]) + b"".join(sorted(lines)))
     return digest.hexdigest()[:16]
+
+
+def _unweighted(rows: Rows) -> Rows:
+    return Rows(rows.texts, rows.labels, rows.names)
+
+
+def _row_digest(text: str, labels: Labels, weight: np.float32) -> bytes:
+    # a weight of 1 adds nothing: the fingerprints of the first bundles, without weights, hold
+    weighed = b"" if weight == 1 else weight.tobytes()
+    return hashlib.sha256(text.encode(errors="surrogatepass") + labels.tobytes() + weighed).digest()

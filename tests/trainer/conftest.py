@@ -13,10 +13,12 @@ from schemas.labels import LABELS
 
 NEEDED = (
     "iterstrat",
+    "matplotlib",
     "nncf",
     "onnx",
     "onnxruntime",
     "openvino",
+    "pyarrow",
     "sklearn",
     "torch",
     "transformers",
@@ -114,15 +116,17 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundle(made_file: Path, tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a bundle that the whole command made from the two above."""
     from trainer.command import train  # noqa: PLC0415 - the full install only
+    from trainer.data import LabelledFile  # noqa: PLC0415 - the full install only
+    from trainer.recipe import FitSettings  # noqa: PLC0415 - the full install only
 
     out = tmp_path_factory.mktemp("bundles") / "tiny"
+    settings = FitSettings(epochs=80, learning_rate=5e-3)
     train(
-        [made_file],
+        [LabelledFile(made_file)],
         out,
         str(tiny_base),
-        epochs=80,
+        settings=settings,
         max_length=48,
-        learning_rate=5e-3,
         name="tiny",
     )
     return out

@@ -1,5 +1,6 @@
 """Reading labelled files: what is known, what is not, and what is refused by file and line."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -7,7 +8,15 @@ import numpy as np
 import pytest
 
 from schemas.errors import CommentsFileError, TrainingError
-from trainer.data import evaluation_texts, read_files
+from trainer.data import (
+    LabelledFile,
+    Rows,
+    evaluation_texts,
+    labelled_file,
+    read_files,
+    read_files_to_judge_by,
+    read_texts,
+)
 
 REMARK = "a very private remark"  # stands in for a comment, which no message may show
 
@@ -50,6 +59,7 @@ def test_several_files_of_two_kinds_are_read_in_their_order(tmp_path: Path) -> N
         (f"comment_text,toxic\nfine,0\n{REMARK},2\n", TrainingError, "line 3: toxic"),
         (f"comment_text,toxic\n{REMARK},yes\n", TrainingError, "line 2: toxic"),
         (f"comment_text,toxic\n{REMARK},-1\n", TrainingError, "line 2: toxic"),
+        (f'comment_text,toxic\n"{REMARK},1\n', CommentsFileError, "line 2: a broken row"),
         (f"comment_text,toxic\n{REMARK},1\n ,0\n", TrainingError, "line 3: comment_text is empty"),
         (f"comment_text,toxic\n{REMARK},1,0\n", CommentsFileError, "line 2: expected 2 columns"),
         (f"comment_text,toxic\n{REMARK}\n", CommentsFileError, "line 2: expected 2 columns"),
@@ -104,6 +114,98 @@ def test_files_kept_for_evaluation_are_refused_and_found_beside_the_data(tmp_pat
     kept = written(tmp_path, "wikipedia-toxicity-fuzzed.csv", "comment,toxic\nkeep me,1\n")
     data = written(tmp_path, "mine.csv", "comment_text,toxic\nhello,0\n")
 
-    assert evaluation_texts([data]) == ["keep me"]
+    assert evaluation_texts([data]) == {kept.name: ["keep me"]}
+    assert read_files_to_judge_by([kept]).texts == ["keep me"]
+    for read in (read_files, read_texts):
+        with pytest.raises(TrainingError, match="for evaluation only"):
+            read([kept])
+
+
+def test_packing_an_evaluation_only_file_does_not_open_it_for_training(tmp_path: Path) -> None:
+    """It is known by its name, with .gz or without."""
+    kept = tmp_path / "youtube-toxic-1000.csv.gz"
+    kept.write_bytes(gzip.compress(b"text,toxic\nkeep me,1\n"))
+
+    assert evaluation_texts([kept]) == {kept.name: ["keep me"]}
     with pytest.raises(TrainingError, match="for evaluation only"):
         read_files([kept])
+
+
+def test_true_and_false_are_labels_in_any_spelling(tmp_path: Path) -> None:
+    """As pandas, JSON and people write them."""
+    table = written(tmp_path, "a.csv", "text,toxic\none,True\ntwo,false\nthree, 1 \n")
+    lines = written(tmp_path, "b.jsonl", '{"text": "four", "toxic": true, "threat": null}\n')
+
+    assert read_files([table, lines]).labels[:, 0].tolist() == [1, 0, 1, 1]
+
+
+def test_names_of_civil_comments_and_perspective_are_understood(tmp_path: Path) -> None:
+    """Each stands for one of the six."""
+    header = "text,toxicity,severe_toxicity,profanity,threat,insult,identity_attack"
+    path = written(tmp_path, "civil.csv", f"{header}\nhello,1,0.2,0.3,0.4,0.5,0.6\n")
+
+    assert read_files([path]).labels[0].tolist() == pytest.approx([1, 0.2, 0.3, 0.4, 0.5, 0.6])
+
+
+def test_two_columns_for_one_label_are_refused(tmp_path: Path) -> None:
+    """Nobody can say which one is meant."""
+    path = written(tmp_path, "both.csv", "text,toxic,toxicity\nhello,1,0\n")
+
+    with pytest.raises(TrainingError, match="toxic and toxicity are two names of one label"):
+        read_files([path])
+
+
+def test_rows_carry_the_weight_and_the_position_of_their_file(tmp_path: Path) -> None:
+    """Both follow a row wherever it is taken."""
+    first = written(tmp_path, "a.csv", "text,toxic\none,0\ntwo,1\n")
+    second = written(tmp_path, "b.csv", "text,toxic\nthree,0\n")
+
+    rows = read_files([first, LabelledFile(second, 0.25)]).take([2, 0])
+
+    assert (rows.texts, rows.weights.tolist()) == (["three", "one"], [0.25, 1.0])
+    assert rows.files.tolist() == [1, 0]
+
+
+def test_rows_without_weights_weigh_one() -> None:
+    """Whoever makes rows by hand need not think of weights."""
+    rows = Rows(["a", "b"], np.zeros((2, 1), np.float32), ("rude",))
+
+    assert rows.weights.tolist() == [1, 1]
+    assert rows.take([1]).names == ("rude",)
+
+
+def test_a_weight_stands_behind_an_at_unless_a_file_has_that_name(tmp_path: Path) -> None:
+    """FILE@0.3 is a file and its weight."""
+    odd = written(tmp_path, "mine@2.csv", "text,toxic\nhello,0\n")
+
+    assert labelled_file("more.csv@0.3") == LabelledFile(Path("more.csv"), 0.3)
+    assert labelled_file("more.csv") == LabelledFile(Path("more.csv"))
+    assert labelled_file(str(odd)) == LabelledFile(odd)
+
+
+@pytest.mark.parametrize("weight", ["0", "-1", "nan", "inf", "101", "much", ""])
+def test_a_weight_out_of_bounds_is_refused_with_its_file(weight: str) -> None:
+    """A weight of nothing, of no number or beyond all measure is a slip."""
+    with pytest.raises(TrainingError, match=r"more\.csv: its weight is") as refused:
+        labelled_file(f"more.csv@{weight}")
+
+    assert "at most 100" in str(refused.value)
+
+
+def test_rows_without_a_known_label_are_for_unlabelled_files(tmp_path: Path) -> None:
+    """Among labelled rows one is a slip; read as texts they are welcome, labels or not."""
+    path = written(tmp_path, "a.csv", "text,toxic\none,1\ntwo,\n")
+
+    with pytest.raises(TrainingError, match=r"a\.csv, line 3: no label is known"):
+        read_files([path])
+    assert read_texts([path]) == ["one", "two"]
+
+
+def test_a_file_without_a_header_is_refused_without_its_first_comment(tmp_path: Path) -> None:
+    """Its first row stands where the names should be."""
+    path = written(tmp_path, "bare.csv", f"{REMARK},1\nanother one,0\n")
+
+    with pytest.raises(CommentsFileError, match="the header may be missing") as refused:
+        read_files([path])
+
+    assert REMARK not in str(refused.value)
