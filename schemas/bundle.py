@@ -6,6 +6,7 @@ with `bundle.json` (this manifest), `model.int8.onnx`, `golden.json` and `README
 
 import hashlib
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -60,6 +61,36 @@ class GoldenComments(Contract):
     comments: list[GoldenComment] = Field(min_length=8)
 
 
+class ScoreMap(Contract):
+    """A monotone map from one label's probability to another scale, linear between its knots.
+
+    Below the first knot and above the last it stays at their values.
+    """
+
+    x: list[Probability] = Field(min_length=2, max_length=64, description="Ours, rising.")
+    y: list[Probability] = Field(min_length=2, max_length=64, description="Theirs, never falling.")
+
+    @model_validator(mode="after")
+    def is_monotone(self) -> Self:
+        """There are as many y as x, x rises and y never falls."""
+        if len(self.x) != len(self.y):
+            raise ValueError(f"x has {len(self.x)} knots, y has {len(self.y)}")
+        if any(after <= before for before, after in pairwise(self.x)):
+            raise ValueError("x: every knot must be above the one before")
+        if any(after < before for before, after in pairwise(self.y)):
+            raise ValueError("y: no knot may be below the one before")
+        return self
+
+    def __call__(self, probability: float) -> float:
+        """Return a probability on the other scale."""
+        if probability <= self.x[0]:
+            return self.y[0]
+        for (x0, x1), (y0, y1) in zip(pairwise(self.x), pairwise(self.y), strict=True):
+            if probability <= x1:
+                return y0 + (y1 - y0) * (probability - x0) / (x1 - x0)
+        return self.y[-1]
+
+
 class BundleManifest(Contract):
     """`bundle.json`: what the bundle is, how to read its logits, and the hashes of its files."""
 
@@ -75,6 +106,10 @@ class BundleManifest(Contract):
     data_fingerprint: Name = Field(description="Hash over the rows trained on and held out.")
     libraries: dict[str, str]
     files: dict[str, FileEntry]
+    score_maps: dict[Name, dict[str, ScoreMap]] = Field(
+        default_factory=dict,
+        description="By the name of another scale: maps of labels to it; not every label has one.",
+    )
 
     @model_validator(mode="after")
     def every_label_has_its_threshold_and_calibration(self) -> Self:
@@ -84,12 +119,22 @@ class BundleManifest(Contract):
         for field, found in (("thresholds", self.thresholds), ("calibration", self.calibration)):
             if set(found) != set(self.labels):
                 raise ValueError(f"{field}: expected exactly the labels {', '.join(self.labels)}")
+        for name, maps in self.score_maps.items():
+            if unknown := maps.keys() - set(self.labels):
+                raise ValueError(f"score_maps: {name} maps {', '.join(sorted(unknown))}, no label")
         return self
 
 
 def content_version(manifest: dict[str, Any]) -> str:
-    """Return the version that belongs to a manifest: a hash of all of it but the version."""
-    rest = {key: value for key, value in manifest.items() if key != "version"}
+    """Return the version that belongs to a manifest: a hash of all of it but the version.
+
+    No maps are as good as an empty list of them: bundles from before there were any keep theirs.
+    """
+    rest = {
+        key: value
+        for key, value in manifest.items()
+        if key != "version" and (key != "score_maps" or value)
+    }
     canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 

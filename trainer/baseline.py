@@ -1,6 +1,8 @@
 """What must be beaten: TF-IDF of one and two words with logistic regression, on the same rows."""
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -11,30 +13,53 @@ from trainer.data import Labels, Rows, is_set
 from trainer.evaluate import Figures, evaluate
 
 
+@dataclass(frozen=True, slots=True)
+class BagOfWords:
+    """The baseline, fitted.
+
+    Attributes:
+        names: of the labels.
+        thresholds: [labels] of the best F1 on rows that were not learnt from.
+    """
+
+    names: tuple[str, ...]
+    thresholds: tuple[float, ...]
+    _words: Any
+    _models: tuple[Any, ...]
+
+    @classmethod
+    def fitted(cls, train: Rows, validation: Rows) -> Self:
+        """Fit on `train`, choose thresholds on `validation`."""
+        words = TfidfVectorizer(
+            ngram_range=(1, 2), min_df=2, sublinear_tf=True, strip_accents="unicode"
+        )
+        learnt = words.fit_transform(train.texts)
+        models = tuple(_fitted(learnt, labels) for labels in train.labels.T)
+        scores = cls(train.names, (), words, models).probabilities(validation.texts)
+        thresholds = tuple(map(best_threshold, scores.T, validation.labels.T))
+        return cls(train.names, thresholds, words, models)
+
+    def probabilities(self, texts: Sequence[str]) -> Floats:
+        """Return [texts, labels] probabilities; of a label with one class only they are 0."""
+        found = self._words.transform(texts)
+        nothing = np.zeros(len(texts))
+        return np.column_stack(
+            [model.predict_proba(found)[:, 1] if model else nothing for model in self._models]
+        )
+
+
 def bag_of_words(train: Rows, validation: Rows, test: Rows) -> Figures:
     """Fit on `train`, choose thresholds on `validation`, judge on `test`, as with the model."""
-    words = TfidfVectorizer(
-        ngram_range=(1, 2), min_df=2, sublinear_tf=True, strip_accents="unicode"
-    )
-    learnt = words.fit_transform(train.texts)
-    held_out = words.transform([*validation.texts, *test.texts])
-    scores = np.column_stack(
-        [_scores(learnt, train.labels[:, i], held_out) for i in range(len(train.names))]
-    )
-    chosen, judged = scores[: len(validation)], scores[len(validation) :]
-    thresholds = [
-        best_threshold(chosen[:, i], validation.labels[:, i]) for i in range(len(train.names))
-    ]
-    return evaluate(judged, test.labels, thresholds, train.names)
+    fitted = BagOfWords.fitted(train, validation)
+    scores = fitted.probabilities(test.texts)
+    return evaluate(scores, test.labels, fitted.thresholds, fitted.names)
 
 
-def _scores(learnt: Any, labels: Labels, held_out: Any) -> Floats:
-    """Fit one label on the rows where it is known and return [rows] probabilities."""
+def _fitted(learnt: Any, labels: Labels) -> Any:
+    """Fit one label on the rows where it is known; None where all of them are of one class."""
     known = np.isfinite(labels)
     positive = is_set(labels[known])
     if positive.sum() in (0, len(positive)):
-        return np.zeros(held_out.shape[0])
+        return None
     model = LogisticRegression(class_weight="balanced", max_iter=1_000)
-    model.fit(learnt[np.flatnonzero(known)], positive)
-    scores: Floats = model.predict_proba(held_out)[:, 1]
-    return scores
+    return model.fit(learnt[np.flatnonzero(known)], positive)

@@ -1,6 +1,6 @@
 """The model card: what the bundle is for, what it is not for, and how good it was found."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -30,6 +30,9 @@ def card(manifest: BundleManifest) -> str:
             _calibration(manifest),
             "## int8 and float",
             _int8(manifest.metrics),
+            *_strength(manifest.metrics.get("strength")),
+            *_bias(manifest.metrics.get("bias", {})),
+            *_score_maps(manifest),
             "## Use",
             _USE.strip(),
             "",
@@ -96,6 +99,15 @@ def _yaml_head(manifest: BundleManifest) -> str:
                             {"type": kind, "value": value, "name": f"mean {kind}"}
                             for kind, value in figures.items()
                             if value is not None
+                        ]
+                        + [
+                            {
+                                "type": "roc_auc",
+                                "value": found["roc_auc"],
+                                "name": f"roc_auc {label}",
+                            }
+                            for label, found in held_out["labels"].items()
+                            if found["roc_auc"] is not None
                         ],
                     }
                 ],
@@ -131,11 +143,11 @@ def _figures(metrics: dict[str, Any]) -> str:
         [
             f"`{label}`",
             figures["positives"],
-            f"{_number(figures['roc_auc'])} {_interval(figures.get('roc_auc_interval'))}",
+            _with_interval(figures, "roc_auc"),
             _number(base["roc_auc"]),
-            _number(figures["pr_auc"]),
+            _with_interval(figures, "pr_auc"),
             _number(base["pr_auc"]),
-            _number(figures["f1"]),
+            _with_interval(figures, "f1"),
             _number(base["f1"]),
         ]
         for (label, figures), base in zip(
@@ -146,11 +158,11 @@ def _figures(metrics: dict[str, Any]) -> str:
         [
             "**mean**",
             "",
-            f"{_number(ours['mean_roc_auc'])} {_interval(ours['mean_roc_auc_interval'])}",
+            _with_interval(ours, "mean_roc_auc"),
             _number(theirs["mean_roc_auc"]),
-            _number(ours["mean_pr_auc"]),
+            _with_interval(ours, "mean_pr_auc"),
             _number(theirs["mean_pr_auc"]),
-            _number(ours["macro_f1"]),
+            _with_interval(ours, "macro_f1"),
             _number(theirs["macro_f1"]),
         ]
     )
@@ -172,7 +184,7 @@ def _calibration(manifest: BundleManifest) -> str:
             _number(held_out[label]["recall"]),
             f"{manifest.calibration[label].slope:.3f}",
             f"{manifest.calibration[label].intercept:+.3f}",
-            _number(held_out[label]["calibration_error"]),
+            _with_interval(held_out[label], "calibration_error"),
         ]
         for label in manifest.labels
     ]
@@ -208,6 +220,66 @@ def _int8(metrics: dict[str, Any]) -> str:
     )
 
 
+def _strength(found: dict[str, Any] | None) -> list[str]:
+    """Return the section on disguise, if it was measured."""
+    if not found:
+        return []
+    rows = [
+        [
+            kind,
+            _with_interval(figures, "recall_kept"),
+            _with_interval(figures, "false_alarms_added"),
+        ]
+        for kind, figures in found["kinds"].items()
+    ]
+    text = (
+        "Every word of three or more letters of the held-out comments was disguised, in toxic and "
+        "in harmless ones alike. Recall kept: over that without disguise, "
+        f"{_number(found['plain']['recall'])}; false alarms added: to the share without disguise, "
+        f"{_number(found['plain']['false_alarms'])} (any label over its threshold)."
+    )
+    head = ["disguise", "recall kept", "false alarms added"]
+    return ["## Disguise", text + "\n\n" + _table(head, rows)]
+
+
+def _bias(files: dict[str, Any]) -> list[str]:
+    """Return the section on bias, if it was measured."""
+    rows = [
+        [
+            f"`{file}`",
+            _with_interval(found, "auc"),
+            *(
+                f"{_number(worst['value'])} ({worst['term']}) {_interval(worst['interval'])}"
+                for worst in found["worst"].values()
+            ),
+        ]
+        for file, found in files.items()
+    ]
+    text = (
+        "ROC AUC of `toxic` on comments that name a group of people, and the worst of the groups "
+        "(Borkan et al. 2019): within those that name it; harmless ones that name it against "
+        "toxic ones that do not (BPSN: low where a mere name is taken for toxic); the reverse "
+        "(BNSP)."
+    )
+    head = ["file", "all", "worst subgroup", "worst BPSN", "worst BNSP"]
+    return ["## Bias", text + "\n\n" + _table(head, rows)] if rows else []
+
+
+def _score_maps(manifest: BundleManifest) -> list[str]:
+    """Return the section on other scales, if there are maps to them."""
+    lines = [
+        f"- `{name}`: {', '.join(f'`{label}`' for label in maps)}"
+        for name, maps in manifest.score_maps.items()
+    ]
+    text = (
+        "`bundle.json` carries maps (`score_maps`: knots, linear between them) from these "
+        "probabilities to another scale: that of an earlier bundle, by its version, or that of "
+        "`perspective`. A threshold that was set on the other scale is to be compared with the "
+        "mapped probability."
+    )
+    return ["## Other scales", text + "\n\n" + "\n".join(lines)] if lines else []
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
@@ -215,6 +287,11 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def _number(value: float | None) -> str:
     return "not known" if value is None else f"{value:.4f}"
+
+
+def _with_interval(figures: Mapping[str, Any], key: str) -> str:
+    """Return a figure with its interval, where there is one: older bundles have fewer."""
+    return f"{_number(figures[key])} {_interval(figures.get(f'{key}_interval'))}".rstrip()
 
 
 def _interval(edges: Sequence[float] | None) -> str:

@@ -1,23 +1,41 @@
-"""How good: figures per label and their means, with counts and bootstrap intervals."""
+"""How good: figures per label and their means, each with its 95 % bootstrap interval."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
 
-from trainer.calibrate import Floats
+from trainer import bootstrap
+from trainer.bootstrap import RESAMPLES, Floats, draws, interval, once
 from trainer.data import Labels, is_set
 
-RESAMPLES: Final = 400
 BINS: Final = 15
 
 Figures = dict[str, Any]
+Drawn = dict[str, Floats]
+
+# of a label; those of the second line are None where it has one class only
+_COUNTS: Final = ("true_positives", "false_positives", "false_negatives", "true_negatives")
+_OF_A_LABEL: Final = (
+    "roc_auc",
+    "pr_auc",
+    "precision",
+    "recall",
+    "f1",
+    "accuracy",
+    "calibration_error",
+)
+_MEANS: Final = {"roc_auc": "mean_roc_auc", "pr_auc": "mean_pr_auc", "precision": "macro_precision"}
+_MEANS_AT_THRESHOLD: Final = {"recall": "macro_recall", "f1": "macro_f1", "accuracy": "accuracy"}
 
 
 def evaluate(
-    scores: Floats, labels: Labels, thresholds: Sequence[float], names: Sequence[str]
+    scores: Floats,
+    labels: Labels,
+    thresholds: Sequence[float],
+    names: Sequence[str],
+    resamples: int = RESAMPLES,
 ) -> Figures:
     """Judge probabilities against labels.
 
@@ -26,92 +44,204 @@ def evaluate(
         labels: [rows, labels] in 0..1, NaN where not known; 0.5 and more is positive.
         thresholds: [labels] from which a label is set.
         names: [labels].
+        resamples: draws of the rows for the intervals.
 
     Returns:
-        `rows`; `labels`: for each its figures, as `label_figures` gives them; and the means
-        of ROC AUC (with a 95 % interval), PR AUC and F1 over the labels that have both
-        classes. A figure that cannot be had is None.
+        `rows`; `mean_roc_auc`, `mean_pr_auc`, `macro_` and `micro_` `precision`, `recall` and
+        `f1`, `accuracy` (mean over the labels) and `subset_accuracy` (all labels of a row
+        right), each beside its `…_interval`; what a model that never sets a label would get as
+        `accuracy_of_silence` and `subset_accuracy_of_silence`; and `labels`: for each
+        `positives`, `known`, `threshold`, the confusion as four counts, `roc_auc`, `pr_auc`,
+        `precision`, `recall`, `f1`, `accuracy`, `calibration_error` with their intervals. Means
+        are over the labels that have both classes. A figure that cannot be had is None.
     """
-    per_label = {
-        name: label_figures(scores[:, i], labels[:, i], thresholds[i])
-        for i, name in enumerate(names)
+    judge = Judged(scores, labels, thresholds, names)
+    figures = {name: _rounded(found[0]) for name, found in judge.figures(once(len(scores))).items()}
+    drawn = judge.drawn(resamples)
+    stated = {
+        key: value
+        for name, figure in figures.items()
+        for key, value in ((name, figure), (f"{name}_interval", interval(drawn[name])))
     }
     return {
         "rows": len(scores),
-        "mean_roc_auc": _mean([f["roc_auc"] for f in per_label.values()]),
-        "mean_roc_auc_interval": _interval(scores, labels),
-        "mean_pr_auc": _mean([f["pr_auc"] for f in per_label.values()]),
-        "macro_f1": _mean([f["f1"] for f in per_label.values()]),
-        "labels": per_label,
+        **{key: value for key, value in stated.items() if "/" not in key},
+        **judge.silence(),
+        "labels": {name: _of_label(judge, i, stated) for i, name in enumerate(names)},
     }
 
 
-def label_figures(scores: Floats, labels: Labels, threshold: float) -> Figures:
-    """Judge one label on the rows where it is known.
+class Judged:
+    """Probabilities beside labels, ready to be judged on any draw of the rows.
+
+    Args:
+        scores: [rows, labels] calibrated probabilities.
+        labels: [rows, labels] in 0..1, NaN where not known.
+        thresholds: [labels].
+        names: [labels].
+    """
+
+    def __init__(
+        self, scores: Floats, labels: Labels, thresholds: Sequence[float], names: Sequence[str]
+    ) -> None:
+        self.names = tuple(names)
+        self.scores = scores
+        self.thresholds = tuple(thresholds)
+        self.known = np.isfinite(labels)
+        self.positive = is_set(labels)
+        self.flagged = scores >= np.asarray(thresholds)
+        positives = (self.positive & self.known).sum(axis=0)
+        self.both_classes = (positives > 0) & (positives < self.known.sum(axis=0))
+
+    def drawn(self, resamples: int = RESAMPLES) -> Drawn:
+        """Return every figure over the same draws each time: [draws] by name."""
+        parts = [self.figures(weights) for weights in draws(len(self.scores), resamples)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def figures(self, weights: Floats) -> Drawn:
+        """Return every figure by name, `label/figure` for those of a label: [draws] each.
+
+        Args:
+            weights: [draws, rows] how often each row is in a draw.
+        """
+        found: Drawn = {}
+        for i, name in enumerate(self.names):
+            found |= {f"{name}/{k}": v for k, v in self._of_label(i, weights).items()}
+        for figure, mean in (_MEANS | _MEANS_AT_THRESHOLD).items():
+            found[mean] = _mean([found[f"{n}/{figure}"] for n in self.names], len(weights))
+        return found | self._over_all_labels(weights)
+
+    def silence(self) -> Figures:
+        """Return the accuracies of a model that never sets a label: why they mislead."""
+        right = np.where(self.known, ~self.positive, np.nan)
+        whole = np.asarray((~self.positive).all(axis=1))
+        return {
+            "accuracy_of_silence": _rounded(np.mean(right[self.known])),
+            "subset_accuracy_of_silence": _rounded(whole[self.known.all(axis=1)].mean())
+            if self.known.all(axis=1).any()
+            else None,
+        }
+
+    def confusion(self, i: int) -> dict[str, int]:
+        """Return the four counts of a label at its threshold."""
+        counts = self._counts(i, once(len(self.scores)))
+        return {name: int(count[0]) for name, count in zip(_COUNTS, counts, strict=True)}
+
+    def _of_label(self, i: int, weights: Floats) -> Drawn:
+        hits, false, missed, rest = self._counts(i, weights)
+        if not self.both_classes[i]:
+            return {name: np.full(len(weights), np.nan) for name in _OF_A_LABEL}
+        known = self.known[:, i]
+        scores, positive, weights = (
+            self.scores[known, i],
+            self.positive[known, i],
+            weights[:, known],
+        )
+        precision, recall, f1 = _precision_recall_f1(hits, false, missed)
+        return {
+            "roc_auc": bootstrap.roc_auc(scores, positive, weights),
+            "pr_auc": bootstrap.pr_auc(scores, positive, weights),
+            "precision": precision,
+            "recall": recall,
+            "f1": f1,
+            "accuracy": (hits + rest) / np.maximum(hits + false + missed + rest, 1),
+            "calibration_error": bootstrap.calibration_error(scores, positive, weights, BINS),
+        }
+
+    def _over_all_labels(self, weights: Floats) -> Drawn:
+        """Return the micro means, and the share of rows of which every label is right."""
+        counts = [self._counts(i, weights) for i in range(len(self.names))]
+        precision, recall, f1 = _precision_recall_f1(
+            *(np.sum([count[part] for count in counts], axis=0) for part in range(3))
+        )
+        whole = self.known.all(axis=1)
+        right = (self.flagged == self.positive).all(axis=1)[whole]
+        rows = weights[:, whole].sum(axis=1)
+        subset = np.divide(
+            weights[:, whole] @ right, rows, out=np.full(len(rows), np.nan), where=rows > 0
+        )
+        return {
+            "micro_precision": precision,
+            "micro_recall": recall,
+            "micro_f1": f1,
+            "subset_accuracy": subset,
+        }
+
+    def _counts(self, i: int, weights: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return [draws] true and false positives, false and true negatives of a label."""
+        positive, flagged, known = self.positive[:, i], self.flagged[:, i], self.known[:, i]
+        ways = (flagged & positive, flagged & ~positive, ~flagged & positive, ~flagged & ~positive)
+        hits, false, missed, rest = (weights @ (way & known).astype(np.float64) for way in ways)
+        return hits, false, missed, rest
+
+
+def difference(first: Judged, second: Judged, resamples: int = RESAMPLES) -> Figures:
+    """Compare two models on the same rows: first less second, with 95 % intervals.
 
     Returns:
-        `positives`, `known`, `threshold`, `roc_auc` and its 95 % interval, `pr_auc`,
-        `precision`, `recall` and `f1` at the threshold, `calibration_error`.
+        `mean_roc_auc` and `macro_f1` and each label's `roc_auc`, as `difference` and `interval`.
     """
-    known = np.isfinite(labels)
-    positive, scores = is_set(labels[known]), scores[known]
-    figures: Figures = {
-        "positives": int(positive.sum()),
-        "known": len(positive),
-        "threshold": threshold,
-    }
-    if positive.sum() in (0, len(positive)):
-        missing = ("roc_auc", "roc_auc_interval", "pr_auc", "precision", "recall", "f1")
-        return figures | dict.fromkeys((*missing, "calibration_error"))
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        positive, scores >= threshold, average="binary", zero_division=0.0
-    )
-    return figures | {
-        "roc_auc": _rounded(roc_auc_score(positive, scores)),
-        "roc_auc_interval": _interval(scores[:, None], labels[known][:, None]),
-        "pr_auc": _rounded(average_precision_score(positive, scores)),
-        "precision": _rounded(precision),
-        "recall": _rounded(recall),
-        "f1": _rounded(f1),
-        "calibration_error": _rounded(calibration_error(scores, positive)),
+    every = once(len(first.scores))
+    here, there = first.figures(every), second.figures(every)
+    a, b = first.drawn(resamples), second.drawn(resamples)
+    wanted = ["mean_roc_auc", "macro_f1", *(f"{name}/roc_auc" for name in first.names)]
+    return {
+        name: {
+            "difference": _rounded(here[name][0] - there[name][0]),
+            "interval": interval(a[name] - b[name]),
+        }
+        for name in wanted
+        if name in b
     }
 
 
 def calibration_error(scores: Floats, positive: npt.NDArray[np.bool_]) -> float:
     """Return the mean gap between probability and share of positives, over bins of equal mass."""
-    order = np.argsort(scores, kind="stable")
-    return sum(
-        len(part) / len(scores) * abs(float(scores[part].mean() - positive[part].mean()))
-        for part in np.array_split(order, BINS)
-        if len(part)
-    )
+    return float(bootstrap.calibration_error(scores, positive, once(len(scores)), BINS)[0])
 
 
 def mean_auc(scores: Floats, labels: Labels) -> float | None:
     """Return the mean ROC AUC over the labels that have both classes."""
-    aucs: list[float | None] = []
+    aucs = []
     for i in range(labels.shape[1]):
         known = np.isfinite(labels[:, i])
-        positive = is_set(labels[known, i])
+        positive, weights = is_set(labels[known, i]), once(int(known.sum()))
         if 0 < positive.sum() < len(positive):
-            aucs.append(float(roc_auc_score(positive, scores[known, i])))
-    return _mean(aucs)
+            aucs.append(bootstrap.roc_auc(scores[known, i], positive, weights)[0])
+    return _rounded(np.mean(aucs)) if aucs else None
 
 
-def _interval(scores: Floats, labels: Labels) -> list[float] | None:
-    """Return the 95 % interval of the mean ROC AUC, by drawing rows anew."""
-    random = np.random.default_rng(0)
-    drawn = [random.integers(0, len(scores), len(scores)) for _ in range(RESAMPLES)]
-    found = [auc for rows in drawn if (auc := mean_auc(scores[rows], labels[rows])) is not None]
-    if not found:
-        return None
-    return [_rounded(edge) for edge in np.quantile(found, [0.025, 0.975])]
+def _of_label(judge: Judged, i: int, stated: Figures) -> Figures:
+    prefix = f"{judge.names[i]}/"
+    return {
+        "positives": int((judge.positive & judge.known)[:, i].sum()),
+        "known": int(judge.known[:, i].sum()),
+        "threshold": judge.thresholds[i],
+        **judge.confusion(i),
+        **{key.removeprefix(prefix): v for key, v in stated.items() if key.startswith(prefix)},
+    }
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return _rounded(np.mean(known)) if known else None
+def _precision_recall_f1(
+    hits: Floats, false: Floats, missed: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Return the three of counts; 0 where nothing was found or was there to find."""
+    return (
+        hits / np.maximum(hits + false, 1),
+        hits / np.maximum(hits + missed, 1),
+        2 * hits / np.maximum(2 * hits + false + missed, 1),
+    )
 
 
-def _rounded(value: float | np.floating[Any]) -> float:
-    return round(float(value), 4)
+def _mean(values: Sequence[Floats], count: int) -> Floats:
+    """Return [draws] the mean over the labels that have the figure; NaN where none has."""
+    stacked = np.stack(values) if values else np.full((1, count), np.nan)
+    known = np.isfinite(stacked)
+    total = np.where(known, stacked, 0).sum(axis=0)
+    counts = known.sum(axis=0)
+    mean: Floats = np.divide(total, counts, out=np.full(count, np.nan), where=counts > 0)
+    return mean
+
+
+def _rounded(value: float | np.floating[Any]) -> float | None:
+    return round(float(value), 4) if np.isfinite(value) else None
