@@ -1,8 +1,9 @@
 """The whole run on one page: data -> split -> tokenise -> fit -> calibrate -> judge -> bundle."""
 
+import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -17,77 +18,101 @@ from trainer import data, fit, golden, graph, quantise
 from trainer import model as models
 from trainer.baseline import bag_of_words
 from trainer.calibrate import Floats, Scale, fit_scale
-from trainer.data import Rows, is_set
+from trainer.data import LabelledFile, Rows
+from trainer.data_page import summary, write_data_report
+from trainer.data_report import DataReport, data_report
 from trainer.dataset import CommentDataset
+from trainer.distil import Distillation
+from trainer.distributed import joined
 from trainer.evaluate import Figures, evaluate, mean_auc
-from trainer.export import Result, finish, unfinished, write_model
-from trainer.normalise import with_cleaning
+from trainer.export import Result, finish, refuse_other, unfinished, write_model
+from trainer.loss import positive_weights
 from trainer.quantise import Int8Engine, difference, number_types
+from trainer.recipe import FitSettings
 from trainer.say import say
 from trainer.split import Split, split_rows
 
 LEAST_LENGTH: Final = 8  # tokens: [CLS], [SEP] and a few
+RUN: Final = ".run"  # after the bundle's name: the folder of what its making keeps on its way
+OURS: Final = FitSettings()
 ALONE_ROWS: Final = 500  # scored once more one at a time, to see whether neighbours matter
 
 
 def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its default
-    data_files: Sequence[Path],
+    files: Sequence[LabelledFile],
     out: Path,
     base: str | None = None,
-    max_steps: int | None = None,
-    seed: int = 0,
     *,
-    epochs: int = 4,
+    settings: FitSettings = OURS,
     max_length: int = 128,
-    learning_rate: float = 2e-4,
     name: str = "tide-1",
+    split_seed: int = 0,
+    fresh: bool = False,
+    distillation: Distillation | None = None,
 ) -> None:
     """Make a bundle from labelled files.
 
+    What the run keeps on its way lies in a folder beside `out`, with `.run` at its end: a
+    report on the data, curves for TensorBoard and, until the bundle is there, its checkpoints,
+    from which the same command goes on if it was ended.
+
     Args:
-        data_files: CSV or JSON Lines, at least one of the labels in each.
+        files: labelled files, at least one of the labels in each.
         out: the folder that becomes the bundle, whole or not at all.
         base: a folder or a name on the hub; None for the 6-layer BERT of the full install.
-        max_steps: bound on the training steps; None for `epochs`.
-        seed: of the split, the order of rows, the head and dropout.
-        epochs: passes over the training rows.
+        settings: how the model is trained.
         max_length: tokens in a piece, [CLS] and [SEP] included.
-        learning_rate: of the encoder at its highest.
         name: of the bundle.
+        split_seed: of the split; runs that are to be compared or averaged share it.
+        fresh: drop the checkpoints of a run that was ended, and start anew.
+        distillation: a teacher to learn from beside the labels.
 
     Raises:
         CommentsFileError: a file cannot be read.
-        TrainingError: a label is wrong, there are too few rows, the base cannot be loaded,
-            or `out` cannot be written.
+        TrainingError: a label is wrong, there are too few rows, the base cannot be loaded or is
+            no encoder, a checkpoint is of another run, the teacher is not of these rows, or `out`
+            cannot be written.
     """
     started = time.monotonic()
-    torch.manual_seed(seed)
-    settings = fit.FitSettings(
-        epochs=epochs, max_steps=max_steps, learning_rate=learning_rate, seed=seed
-    )
-    with unfinished(out) as scratch:
-        rows = data.read_files(data_files)
-        split = split_rows(rows, data.evaluation_texts(data_files), seed)
-        _say_split(split)
-
-        tokenizer = with_cleaning(models.load_tokenizer(base))
+    out = out.resolve()
+    folder = out.with_name(out.name + RUN)
+    refuse_other(out)
+    with joined() as world:
+        if fresh and world.first:
+            shutil.rmtree(folder / fit.CHECKPOINTS, ignore_errors=True)
+        world.wait()
+        rows, read = data.read_files(files), files
+        if distillation:
+            rows, read = distillation.with_unlabelled(rows), [*files, distillation.file]
+        split = split_rows(rows, data.evaluation_texts(files), split_seed)
+        torch.manual_seed(settings.seed)  # of the fresh head
         model = models.load_model(base, rows.names)
-        parts = Parts.of(split, tokenizer, _checked(max_length, model))
-
-        weights = fit.positive_weights(split.train.labels)
+        tokenizer = models.clean_tokenizer(base)
+        _check(max_length, model)
+        if world.first:
+            _report_on_data(folder, data_report(read, rows, split, tokenizer))
+        train_rows = distillation.taught(split) if distillation else split.train
+        parts = Parts.of(replace(split, train=train_rows), tokenizer, max_length)
+        weights = positive_weights(train_rows.labels, settings.balance)
         history = fit.fit(
             model,
             parts.train,
             parts.validation,
             weights=weights,
-            checkpoint=scratch / "best.safetensors",
+            folder=folder,
             settings=settings,
+            world=world,
         )
+        if not world.first:
+            return
 
-        on_validation = fit.predict(model, parts.validation, settings.token_budget)
-        scale = fit_scale(on_validation, split.validation.labels, weights.tolist())
-
-        say("writing the int8 model, and judging both on the held-out rows")
+    budget = settings.token_budget
+    on_validation = fit.predict(model, parts.validation, budget)
+    on_test = fit.predict(model, parts.test, budget)
+    model.cpu()  # from here on it is written, and set beside what a CPU makes of it
+    scale = fit_scale(on_validation, split.validation.labels, weights.tolist())
+    say("writing the int8 model, and judging both on the held-out rows")
+    with unfinished(out) as scratch:
         bundle = scratch / "bundle"
         graph.write_onnx(model, scratch / "float.onnx")
         examples = split.train.take(quantise.examples(split.train.labels))
@@ -95,14 +120,18 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
         quantise.write_int8(scratch / "float.onnx", bundle / INT8_MODEL, examples_of_scale)
         write_model(bundle, model, tokenizer, max_length)
 
-        judge = Judge(model, bundle / INT8_MODEL, scale, settings.token_budget)
-        reference = judge.float_scores(parts.test)
+        judge = Judge(model, bundle / INT8_MODEL, scale, budget)
+        reference = scale.probabilities(on_test)
         metrics = {
             "held_out": evaluate(reference, split.test.labels, scale.thresholds, rows.names),
-            "baseline": bag_of_words(split.train, split.validation, split.test),
+            "baseline": bag_of_words(_labelled(split.train), split.validation, split.test),
             "int8": judge.int8(parts.test, split.test, reference),
-            "data": _data_figures(data_files, split),
-            "training": {"steps": history.steps, "best_step": history.best_step},
+            "data": _data_figures(files, split, distillation),
+            "training": {
+                "steps": history.steps,
+                "best_step": history.best_step,
+                "settings": settings.model_dump(mode="json"),
+            },
         }
         manifest = finish(
             bundle,
@@ -118,6 +147,7 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
                 data_fingerprint=split.fingerprint,
             ),
         )
+    shutil.rmtree(folder / fit.CHECKPOINTS)
     _say_result(out, manifest.version, metrics, time.monotonic() - started)
 
 
@@ -184,35 +214,39 @@ class Judge:
         return golden.golden_comments(texts, self.float_scores(dataset), np.stack(found), labels)
 
 
-def _checked(max_length: int, model: PreTrainedModel) -> int:
-    most = getattr(model.config, "max_position_embeddings", max_length)
+def _check(max_length: int, model: PreTrainedModel) -> None:
+    most = models.longest(model) or max_length
     if not LEAST_LENGTH <= max_length <= most:
         raise TrainingError(
             f"--max-length is {max_length}, the base takes {LEAST_LENGTH} to {most} tokens",
             "choose a length in between; the worker cuts longer comments into pieces",
         )
-    return max_length
 
 
-def _data_figures(files: Sequence[Path], split: Split) -> Figures:
+def _labelled(rows: Rows) -> Rows:
+    return rows.take(np.flatnonzero(np.isfinite(rows.labels).any(axis=1)))
+
+
+def _data_figures(
+    files: Sequence[LabelledFile], split: Split, distillation: Distillation | None
+) -> Figures:
     return {
-        "files": [file.name for file in files],
+        "files": [file.path.name for file in files],
         "train": len(split.train),
         "validation": len(split.validation),
         "test": len(split.test),
         "evaluation_only": split.evaluation_only,
         "repeated": split.repeated,
+        "held_out_fingerprint": split.held_out_fingerprint,
+        "teacher": distillation.figures() if distillation else None,
     }
 
 
-def _say_split(split: Split) -> None:
-    say(
-        f"{len(split.train):,} rows to learn from, {len(split.validation):,} for choices, "
-        f"{len(split.test):,} held out; left out: {split.evaluation_only:,} that stand in "
-        f"evaluation files, {split.repeated:,} repeated"
-    )
-    for name, column in zip(split.train.names, split.train.labels.T, strict=True):
-        say(f"  {name}: {is_set(column).sum():,} of {np.isfinite(column).sum():,} known")
+def _report_on_data(folder: Path, report: DataReport) -> None:
+    write_data_report(folder, report)
+    for line in summary(report):
+        say(line)
+    say(f"the whole report, with pictures, is {folder / 'data.md'}")
 
 
 def _say_result(out: Path, version: str, metrics: dict[str, Figures], seconds: float) -> None:

@@ -39,6 +39,13 @@ LISTED: Final = (
     INT8_MODEL,
     GOLDEN,
 )
+SPECIAL_TOKENS: Final = {  # BERT's names, and RoBERTa's
+    "unk_token": ("[UNK]", "<unk>"),
+    "sep_token": ("[SEP]", "</s>"),
+    "pad_token": ("[PAD]", "<pad>"),
+    "cls_token": ("[CLS]", "<s>"),
+    "mask_token": ("[MASK]", "<mask>"),
+}
 LIBRARIES: Final = ("nncf", "onnx", "openvino", "tokenizers", "torch", "transformers")
 
 
@@ -56,6 +63,16 @@ class Result:
     data_fingerprint: str
 
 
+def refuse_other(out: Path) -> None:
+    """Look whether a bundle may be written to `out`, before hours go into making one.
+
+    Raises:
+        TrainingError: at `out` is something that is no bundle.
+    """
+    if out.exists() and not (out / MANIFEST).is_file() and (out.is_file() or any(out.iterdir())):
+        raise TrainingError(f"{out} is there and is no bundle", "give --out a new folder")
+
+
 @contextmanager
 def unfinished(out: Path) -> Iterator[Path]:
     """Give a folder to work in; its `bundle` becomes `out` if the block ends well.
@@ -67,8 +84,7 @@ def unfinished(out: Path) -> Iterator[Path]:
         TrainingError: at `out` is something that is no bundle, or it cannot be written.
     """
     out = out.resolve()
-    if out.exists() and not (out / MANIFEST).is_file() and (out.is_file() or any(out.iterdir())):
-        raise TrainingError(f"{out} is there and is no bundle", "give --out a new folder")
+    refuse_other(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
@@ -90,16 +106,15 @@ def write_model(folder: Path, model: PreTrainedModel, tokenizer: Tokenizer, leng
     model.save_pretrained(folder)
     (folder / FLOAT_WEIGHTS).chmod(0o644)  # it comes readable by its owner alone
     tokenizer.save(str(folder / TOKENIZER))
-    settings = {
+    settings: dict[str, Any] = {
         # the class that takes tokenizer.json as it is; BertTokenizer would make its own cleaning
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": length,
-        "unk_token": "[UNK]",
-        "sep_token": "[SEP]",
-        "pad_token": "[PAD]",
-        "cls_token": "[CLS]",
-        "mask_token": "[MASK]",
     }
+    for role, names in SPECIAL_TOKENS.items():
+        for name in names:
+            if tokenizer.token_to_id(name) is not None:
+                settings[role] = name
     _write_json(folder / "tokenizer_config.json", settings)
 
 

@@ -3,15 +3,25 @@
 import importlib.resources
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import torch
 from tokenizers import Tokenizer
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+)
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.utils import logging
 
 from schemas.errors import TrainingError
+from trainer.normalise import with_cleaning
+from trainer.say import say
 
-DEFAULT_BASE = "all-MiniLM-L6-v2"
+DEFAULT_BASE: Final = "all-MiniLM-L6-v2"
+CLEAN: Final = "could you add a source for the second part"  # the cleaning has nothing to do here
 
 
 def base_folder(base: str | None) -> str:
@@ -45,12 +55,14 @@ def load_model(base: str | None, labels: Sequence[str]) -> PreTrainedModel:
     """Load the base with a fresh head; weights from safetensors only, no code of the model's.
 
     Raises:
-        TrainingError: the base cannot be loaded as an encoder for classification.
+        TrainingError: the base cannot be loaded, or is no encoder.
     """
+    _refuse_other_than_encoder(base)
     model: PreTrainedModel = _loaded(
         AutoModelForSequenceClassification,
         base,
         use_safetensors=True,
+        dtype=torch.float32,  # whatever the base was written in
         num_labels=len(labels),
         problem_type="multi_label_classification",
         id2label=dict(enumerate(labels)),
@@ -73,13 +85,60 @@ def load_tokenizer(base: str | None) -> Tokenizer:
     return tokenizer
 
 
+def clean_tokenizer(base: str | None) -> Tokenizer:
+    """Load the base's tokeniser and let it clean its texts first, as the bundle will carry it.
+
+    The cleaning lowercases, in training as in serving. A cased base bears that: its vocabulary
+    has lowercase words, too.
+
+    Raises:
+        TrainingError: the base has no fast tokeniser, or one that the cleaning would break: one
+            that marks the beginnings of words where the cleaning then stands.
+    """
+    plain = load_tokenizer(base)
+    plain.no_padding()  # some come with it switched on
+    plain.no_truncation()
+    clean = with_cleaning(plain)
+    if clean.encode(CLEAN).ids != plain.encode(CLEAN).ids:
+        raise TrainingError(
+            f"base {base_name(base)}: its tokeniser does not bear the cleaning of texts",
+            "choose a base that parts words in its pre-tokeniser, as BERT and RoBERTa do",
+        )
+    if plain.encode(CLEAN.upper()).ids != plain.encode(CLEAN).ids:
+        say(f"base {base_name(base)} is cased: it learns, and will serve, lowercased texts")
+    return clean
+
+
+def longest(model: PreTrainedModel) -> int | None:
+    """Return how many tokens a model takes, if it says so.
+
+    RoBERTa counts positions from after its pad id: of 514, 512 are for tokens.
+    """
+    most: int | None = getattr(model.config, "max_position_embeddings", None)
+    embeddings = getattr(model.base_model, "embeddings", None)
+    table = getattr(embeddings, "position_embeddings", None)
+    first = getattr(table, "padding_idx", None)
+    return most if most is None or first is None else most - first - 1
+
+
+def _refuse_other_than_encoder(base: str | None) -> None:
+    """Refuse what reads one way only, or answers in words: no head on it sees a whole text."""
+    config = _loaded(AutoConfig, base)
+    learnt_from_gaps = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    if not learnt_from_gaps or config.is_encoder_decoder or getattr(config, "is_decoder", False):
+        raise TrainingError(
+            f"base {base_name(base)} is no encoder, but a {config.model_type}",
+            "choose one such as BERT, DistilBERT, RoBERTa or ModernBERT",
+        )
+
+
 def _loaded(auto: Any, base: str | None, **settings: Any) -> Any:
     # it reports the fresh head as if something were missing, and its logging has no types
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         return auto.from_pretrained(base_folder(base), trust_remote_code=False, **settings)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         first_line = str(error).strip().split("\n", 1)[0]
         raise TrainingError(
             f"base {base_name(base)} cannot be loaded: {first_line}",

@@ -24,7 +24,13 @@ from trainer.graph import INPUTS, OUTPUT
 
 EXAMPLES: Final = 300  # comments from which the scales are taken
 OF_EACH_LABEL: Final = 25  # of these at least, where there are as many
-KEEP_FLOAT: Final = ("/first_row/.*", "/pooler/.*", "/classifier/.*")
+KEEP_FLOAT: Final = (
+    "/first_row/.*",
+    "/pooler/.*",
+    "/classifier/.*",
+    "/model/(pre_classifier|head|classifier)/.*",  # of other encoders
+    "/model/.*/token_type_embeddings/.*",  # RoBERTa's has one row, of which OpenVINO makes nothing
+)
 
 
 def examples(labels: Labels) -> list[int]:
@@ -55,7 +61,7 @@ def write_int8(float_model: Path, path: Path, comments: CommentDataset) -> None:
 
     items = [
         dict(zip(INPUTS, (ids[None].numpy(), np.ones((1, len(ids)), np.int64)), strict=True))
-        for ids, _ in (comments[i] for i in range(len(comments)))
+        for ids in (comments[i].ids for i in range(len(comments)))
     ]
     logging.getLogger("nncf").setLevel(logging.WARNING)
     with contextlib.redirect_stdout(sys.stderr):  # its progress bars; our stdout is for data
@@ -96,14 +102,14 @@ class Int8Engine:
         batches = loader(dataset, budget)
         order = [i for batch in batches.batch_sampler or () for i in batch]
         scored = np.concatenate(
-            [self._infer(ids.numpy(), mask.numpy()) for ids, mask, _ in batches]
+            [self._infer(batch.ids.numpy(), batch.mask.numpy()) for batch in batches]
         )
         back: Floats = scored[np.argsort(order)]
         return back
 
     def logits_alone(self, dataset: CommentDataset, indices: Sequence[int]) -> Floats:
         """Score comments one at a time: [indices, labels]."""
-        alone = (dataset[i][0][None].numpy() for i in indices)
+        alone = (dataset[i].ids[None].numpy() for i in indices)
         return np.concatenate([self._infer(ids, np.ones_like(ids)) for ids in alone])
 
     def _infer(self, ids: Any, mask: Any) -> Floats:

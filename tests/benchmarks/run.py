@@ -11,10 +11,12 @@ import subprocess
 import sys
 from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
 
 from deploy.broker import local_broker
 
-ALL = ("stream", "scored", "latency")
+# Training is measured in the full install only.
+ALL = ("stream", "scored", "latency", *(("training",) if find_spec("torch") else ()))
 
 
 def machine() -> dict[str, object]:

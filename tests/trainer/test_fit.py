@@ -1,126 +1,140 @@
-"""The loop: unknown labels teach nothing, seeds hold, the best weights are the ones that stay."""
+"""The loop: seeds hold, the best weights are the ones that stay, settings do what they say."""
 
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from rig.one_gradient import ROWS, gradient, model_of, nine_rows
+from rig.small_run import small_run
 from schemas.errors import TrainingError
 from trainer import fit
-from trainer.data import Rows, read_files
+from trainer.checkpoint import Run
+from trainer.data import LabelledFile, read_files
 from trainer.dataset import CommentDataset
+from trainer.distributed import ALONE
+from trainer.loss import Loss, positive_weights
 from trainer.model import load_model, load_tokenizer
 from trainer.normalise import with_cleaning
+from trainer.recipe import PUBLISHED_RECIPE, FitSettings
 
 LABELS = ("toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate")
 
 
-def run(
-    base: Path, rows: Rows, checkpoint: Path, settings: fit.FitSettings
-) -> tuple[torch.nn.Module, fit.History, CommentDataset]:
-    """Train the tiny model, a fifth of the rows held out, and return what came of it."""
-    torch.manual_seed(settings.seed)
-    tokenizer = with_cleaning(load_tokenizer(str(base)))
-    cut = len(rows) // 5
-    held_out, train = rows.take(list(range(cut))), rows.take(list(range(cut, len(rows))))
-    held_out_rows = CommentDataset(held_out, tokenizer, 48)
-    model = load_model(str(base), LABELS)
-    history = fit.fit(
-        model,
-        CommentDataset(train, tokenizer, 48),
-        held_out_rows,
-        weights=fit.positive_weights(train.labels),
-        checkpoint=checkpoint,
-        settings=settings,
-    )
-    return model, history, held_out_rows
-
-
-def test_labels_that_are_not_known_give_no_gradient() -> None:
-    """Their logits are not moved, and the loss is the mean over the others."""
-    logits = torch.tensor([[0.3, -0.7], [1.2, 0.4]], requires_grad=True)
-    labels = torch.tensor([[1.0, float("nan")], [float("nan"), 0.0]])
-
-    loss = fit.masked_loss(logits, labels, torch.ones(2))
-    torch.autograd.backward(loss)
-
-    expected = -(torch.sigmoid(logits[0, 0]).log() + torch.sigmoid(-logits[1, 1]).log()) / 2
-    assert loss.item() == pytest.approx(expected.item())
-    assert logits.grad is not None
-    assert logits.grad[0, 1] == 0
-    assert logits.grad[1, 0] == 0
-    assert (logits.grad[[0, 1], [0, 1]] != 0).all()
-
-
-def test_rows_of_which_nothing_is_known_give_a_loss_of_nothing() -> None:
-    """No division by zero, no NaN in the weights."""
-    logits = torch.zeros((2, 3), requires_grad=True)
-
-    loss = fit.masked_loss(logits, torch.full((2, 3), float("nan")), torch.ones(3))
-
-    assert loss.item() == 0
-
-
-def test_rare_labels_weigh_the_root_of_the_inverse_share() -> None:
-    """Unknown ones do not count; a label without positives weighs 1; the weight is bounded."""
-    labels = np.zeros((10_000, 4), np.float32)
-    labels[:100, 0] = 1
-    labels[:50, 1], labels[200:, 1] = 1, np.nan
-    labels[0, 3] = 1
-
-    weights = fit.positive_weights(labels)
-
-    assert weights.tolist() == pytest.approx([10.0, 2.0, 1.0, fit.MOST_WEIGHT])
-
-
-def test_the_rate_rises_then_falls_to_nothing() -> None:
-    """Warm-up and linear decay, never below 0."""
-    shares = [fit.share_of_rate(step, total=100, warm_up=0.1) for step in range(101)]
-
-    assert shares[9] == 1
-    assert shares[:10] == sorted(shares[:10])
-    assert shares[9:] == sorted(shares[9:], reverse=True)
-    assert shares[100] == 0
+def weights(folder: Path) -> bytes:
+    """Return the weights that a small run has come to."""
+    return (folder / "weights-0.safetensors").read_bytes()
 
 
 def test_training_lowers_the_held_out_loss_and_keeps_the_best_weights(
     made_file: Path, tiny_base: Path, tmp_path: Path
 ) -> None:
     """What the model is left with has the lowest held-out loss of all that were taken."""
-    settings = fit.FitSettings(epochs=12, learning_rate=3e-3, head_factor=1.0)
+    settings = FitSettings(epochs=12, learning_rate=3e-3, head_factor=1.0)
 
-    model, history, held_out = run(tiny_base, read_files([made_file]), tmp_path / "w", settings)
+    history = small_run(str(tiny_base), made_file, tmp_path, settings)
 
     losses = list(history.losses.values())
     assert history.best_loss == min(losses) < losses[0]
-    labels = torch.stack([held_out[i][1] for i in range(len(held_out))])
-    weights = fit.positive_weights(read_files([made_file]).take(range(80, 400)).labels)
-    found = fit.masked_loss(torch.from_numpy(fit.predict(model, held_out, 4_096)), labels, weights)
-    assert found.item() == pytest.approx(history.best_loss, abs=1e-3)
+    assert history.losses[history.best_step] == history.best_loss
+    rows = read_files([LabelledFile(made_file)])
+    held_out = CommentDataset(
+        rows.take(range(80)), with_cleaning(load_tokenizer(str(tiny_base))), 48
+    )
+    model = load_model(str(tiny_base), LABELS)
+    model.load_state_dict(load_file(tmp_path / "weights-0.safetensors"))
+    logits = torch.from_numpy(fit.predict(model, held_out, 4_096))
+    labels = torch.stack([held_out[i].labels for i in range(len(held_out))])
+    loss = Loss("bce", positive_weights(rows.take(range(80, 400)).labels))
+    assert loss.mean(logits, labels).item() == pytest.approx(history.best_loss, abs=5e-3)
+
+
+def test_the_last_weights_are_kept_if_that_is_wanted(
+    made_file: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    """As in the published recipe, which has none of our other settings either."""
+    settings = PUBLISHED_RECIPE.model_copy(update={"max_steps": 4, "evaluations": 10})
+
+    history = small_run(str(tiny_base), made_file, tmp_path, settings)
+
+    assert (history.steps, history.best_step) == (4, 4)
 
 
 def test_the_same_seed_gives_the_same_weights(
     made_file: Path, tiny_base: Path, tmp_path: Path
 ) -> None:
-    """A run can be repeated."""
-    rows, settings = read_files([made_file]), fit.FitSettings(max_steps=4, seed=3)
+    """A run can be repeated; another seed gives others."""
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        settings = FitSettings(max_steps=4, seed=seed)
+        small_run(str(tiny_base), made_file, tmp_path / name, settings)
 
-    (first, _, _), (second, _, _) = (
-        run(tiny_base, rows, tmp_path / name, settings) for name in ("a", "b")
-    )
-
-    for a, b in zip(first.parameters(), second.parameters(), strict=True):
-        torch.testing.assert_close(a, b)
+    assert weights(tmp_path / "a") == weights(tmp_path / "b") != weights(tmp_path / "c")
 
 
 def test_max_steps_bounds_the_run(made_file: Path, tiny_base: Path, tmp_path: Path) -> None:
     """A smoke run ends after so many steps, and still has weights to give."""
-    settings = fit.FitSettings(epochs=50, max_steps=3)
-
-    _, history, _ = run(tiny_base, read_files([made_file]), tmp_path / "w", settings)
+    history = small_run(str(tiny_base), made_file, tmp_path, FitSettings(epochs=50, max_steps=3))
 
     assert (history.steps, history.best_step in history.losses) == (3, True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"loss": "focal"}, {"loss": "asymmetric"}, {"ema_decay": 0.9}, {"layer_decay": 0.9}],
+    ids=str,
+)
+def test_every_setting_makes_other_weights(
+    made_file: Path, tiny_base: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    """None of them is read and forgotten."""
+    settings = FitSettings(max_steps=2, bf16=False)
+    small_run(str(tiny_base), made_file, tmp_path / "plain", settings)
+
+    small_run(str(tiny_base), made_file, tmp_path / "other", settings.model_copy(update=changes))
+
+    assert weights(tmp_path / "plain") != weights(tmp_path / "other")
+
+
+def test_a_loss_that_is_no_number_ends_the_run_with_a_way_out() -> None:
+    """Weights that were lost are neither kept nor trained on."""
+    model = torch.nn.Linear(1, 1)
+    run = Run(model, torch.optim.AdamW(model.parameters()), ema=None)
+
+    with pytest.raises(TrainingError, match="step 0: the held-out loss is nan") as refused:
+        run.keep(float("nan"), lowest=True)
+
+    assert "--learning-rate" in str(refused.value.hint)
+    assert not run.best
+
+
+def test_progress_and_curves_are_there(
+    made_file: Path, tiny_base: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Loss, comments and tokens a second, time left; a file for TensorBoard."""
+    small_run(str(tiny_base), made_file, tmp_path, FitSettings(max_steps=2))
+
+    said = capfd.readouterr().err
+    assert "step 2/2: loss " in said
+    for unit in ("comments/s", "tokens/s", "min left", "held-out loss", "device: CPU"):
+        assert unit in said
+    assert list((tmp_path / "tensorboard").glob("events.*"))
+
+
+def test_two_batches_a_step_give_the_gradient_of_one_twice_as_large(
+    made_file: Path, tiny_base: Path
+) -> None:
+    """It is divided by the labels that are known in both, and these are not dealt evenly."""
+    model, dataset = model_of(str(tiny_base)), nine_rows(str(tiny_base), made_file)
+    longest = max(dataset.lengths)
+
+    whole = gradient(model, dataset, ROWS * longest, 1, ALONE)
+
+    assert whole.abs().max() > 1e-3
+    for accumulate, budget in ((9, longest), (4, 3 * longest)):
+        dealt = gradient(model, dataset, budget, accumulate, ALONE)
+        torch.testing.assert_close(dealt, whole, atol=1e-6, rtol=0)
 
 
 def test_a_base_that_is_not_there_is_named_with_a_way_out(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_one_int8_file_serves_onnx_runtime_too(bundle: Path, comments: CommentDa
     """The portable engine reads the same file and finds the same."""
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs ONNX Runtime")
     session = onnxruntime.InferenceSession(bundle / INT8_MODEL)
-    ids, _ = comments[0]
+    ids = comments[0].ids
 
     feed = {"input_ids": ids[None].numpy(), "attention_mask": np.ones((1, len(ids)), np.int64)}
     (found,) = session.run(["logits"], feed)

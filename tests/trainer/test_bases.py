@@ -1,0 +1,185 @@
+"""Any encoder by folder: it trains, its graph serves; what is no encoder is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import (
+    DistilBertConfig,
+    DistilBertModel,
+    GPT2Config,
+    GPT2Model,
+    ModernBertConfig,
+    ModernBertModel,
+    PreTrainedModel,
+    RobertaConfig,
+    RobertaModel,
+    T5Config,
+    T5Model,
+)
+
+from rig.small_run import small_run
+from schemas.errors import TrainingError
+from schemas.labels import LABELS
+from trainer import fit, graph
+from trainer.data import Rows
+from trainer.dataset import CommentDataset
+from trainer.model import clean_tokenizer, load_model, longest
+from trainer.quantise import Int8Engine
+from trainer.recipe import FitSettings
+
+TEXTS = ("the page edit source photo thanks today", "You are a rotten, vile idiot: crap!", "hurt")
+SMALL: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+}
+
+
+def byte_tokenizer(cls: str, pad: str, sep: str) -> Tokenizer:
+    """Return a cased byte-level BPE: ids 0, 1 and 2 begin, pad and end a text."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.train_from_iterator(
+        TEXTS * 4,
+        trainers.BpeTrainer(
+            vocab_size=400,
+            special_tokens=[cls, pad, sep],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        ),
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{cls} $A {sep}", special_tokens=[(cls, 0), (sep, 2)]
+    )
+    return tokenizer
+
+
+def saved(folder: Path, model: PreTrainedModel, tokenizer: Tokenizer) -> str:
+    """Write a base, its tokeniser set to pad as some are, and return its folder."""
+    tokenizer.enable_padding(length=96, pad_id=1, pad_token="<pad>")  # noqa: S106 - no secret
+    model.save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+    return str(folder)
+
+
+def distilbert(vocabulary: int) -> PreTrainedModel:
+    """Return a DistilBERT."""
+    return DistilBertModel(
+        DistilBertConfig(
+            vocab_size=vocabulary,
+            max_position_embeddings=48,
+            pad_token_id=1,
+            dim=32,
+            n_layers=2,
+            n_heads=4,
+            hidden_dim=64,
+        )
+    )
+
+
+def roberta(vocabulary: int) -> PreTrainedModel:
+    """Return a RoBERTa; its positions begin after the pad id."""
+    return RobertaModel(
+        RobertaConfig(
+            vocab_size=vocabulary,
+            max_position_embeddings=50,
+            type_vocab_size=1,
+            bos_token_id=0,
+            pad_token_id=1,
+            eos_token_id=2,
+            **SMALL,
+        )
+    )
+
+
+def modernbert(vocabulary: int) -> PreTrainedModel:
+    """Return a ModernBERT; of its two layers the second looks at near tokens only."""
+    return ModernBertModel(
+        ModernBertConfig(
+            vocab_size=vocabulary,
+            max_position_embeddings=48,
+            bos_token_id=0,
+            cls_token_id=0,
+            pad_token_id=1,
+            eos_token_id=2,
+            sep_token_id=2,
+            local_attention=16,
+            **SMALL,
+        )
+    )
+
+
+@pytest.mark.parametrize("make", [distilbert, roberta, modernbert], ids=lambda make: make.__name__)
+def test_an_encoder_trains_and_its_graph_gives_the_models_logits(
+    make: Callable[[int], PreTrainedModel],
+    made_file: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Two steps; then what OpenVINO makes of it on other shapes than the traced one."""
+    tokenizer = byte_tokenizer("<s>", "<pad>", "</s>")
+    base = saved(tmp_path / "base", make(tokenizer.get_vocab_size()), tokenizer)
+    small_run(base, made_file, tmp_path / "run", FitSettings(max_steps=2))
+
+    model, clean = load_model(base, LABELS), clean_tokenizer(base)
+    unknown = np.full((len(TEXTS), len(LABELS)), np.nan, np.float32)
+    dataset = CommentDataset(Rows(list(TEXTS), unknown), clean, 48)
+    model.train(mode=False)
+    graph.write_onnx(model, tmp_path / "float.onnx")
+    served = Int8Engine(tmp_path / "float.onnx", "f32").logits(dataset, 1_024)
+
+    assert longest(model) == 48
+    assert dataset.pad == 1
+    assert "base base is cased" in capfd.readouterr().err
+    np.testing.assert_allclose(served, fit.predict(model, dataset, 1_024), atol=1e-5)
+
+
+def test_what_stands_beside_a_text_in_a_batch_does_not_count(tmp_path: Path) -> None:
+    """With the pad id of RoBERTa, which is not 0."""
+    tokenizer = byte_tokenizer("<s>", "<pad>", "</s>")
+    base = saved(tmp_path / "base", roberta(tokenizer.get_vocab_size()), tokenizer)
+    unknown = np.full((len(TEXTS), len(LABELS)), np.nan, np.float32)
+    dataset = CommentDataset(Rows(list(TEXTS), unknown), clean_tokenizer(base), 48)
+    torch.manual_seed(0)
+    model = load_model(base, LABELS)
+
+    together = fit.predict(model, dataset, 1_024)
+    alone = fit.predict(model, dataset, max(dataset.lengths))
+
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        GPT2Model(GPT2Config(vocab_size=300, n_embd=32, n_layer=1, n_head=4, eos_token_id=2)),
+        T5Model(T5Config(vocab_size=300, d_model=32, d_kv=8, d_ff=64, num_layers=1, num_heads=4)),
+    ],
+    ids=["gpt2", "t5"],
+)
+def test_a_base_that_is_no_encoder_is_refused_by_its_name(
+    model: PreTrainedModel, tmp_path: Path
+) -> None:
+    """One reads from left to right, the other answers in words."""
+    base = saved(tmp_path / "other", model, byte_tokenizer("<s>", "<pad>", "</s>"))
+
+    with pytest.raises(TrainingError, match="base other is no encoder, but a "):
+        load_model(base, LABELS)
+
+
+def test_a_tokeniser_that_the_cleaning_would_break_is_refused(tmp_path: Path) -> None:
+    """One that marks words in its normaliser, in whose place the cleaning stands."""
+    tokenizer = byte_tokenizer("<s>", "<pad>", "</s>")
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("_"), normalizers.Replace(" ", "_")]
+    )
+    base = saved(tmp_path / "other", roberta(tokenizer.get_vocab_size()), tokenizer)
+
+    with pytest.raises(TrainingError, match="base other: its tokeniser does not bear"):
+        clean_tokenizer(base)
