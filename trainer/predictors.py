@@ -28,19 +28,13 @@ from schemas.labels import LABELS
 from trainer import fit
 from trainer.bootstrap import Floats
 from trainer.calibrate import Scale
+from trainer.columns import ALIASES
 from trainer.data import Rows
 from trainer.dataset import CommentDataset
 from trainer.quantise import Int8Engine
 
 BUDGET: Final = 2_048  # padded tokens in a batch
 MOST_TOKENS: Final = 512  # of a model that does not say how far its positions reach
-# Under what names others have our labels.
-SYNONYMS: Final = {
-    "toxicity": "toxic",
-    "severe_toxicity": "severe_toxic",
-    "profanity": "obscene",
-    "identity_attack": "identity_hate",
-}
 
 Logits = Callable[[CommentDataset], Floats]
 
@@ -158,7 +152,7 @@ def _columns(reference: str, config: Any) -> dict[str, int]:
             "a classifier of several labels is needed",
         )
     names = {str(name).lower(): int(i) for i, name in config.id2label.items()}
-    ours = {SYNONYMS.get(name, name): i for name, i in names.items()}
+    ours = {ALIASES.get(name, name): i for name, i in names.items()}
     known: dict[str, int] = {label: ours[label] for label in LABELS if label in ours}
     if not known:
         raise TrainingError(
