@@ -205,8 +205,7 @@ class Judge:
     ) -> GoldenComments:
         """Return the golden comments, with a tolerance that the int8 model keeps here."""
         texts = golden.texts_within(tokenizer, max_length)
-        unknown = np.full((len(texts), len(labels)), np.nan, np.float32)
-        dataset = CommentDataset(Rows(texts, unknown), tokenizer, max_length)
+        dataset = CommentDataset(Rows.unlabelled(texts, labels), tokenizer, max_length)
         found = [
             self.scale.probabilities(Int8Engine(self.int8_model, t).logits(dataset, self.budget))
             for t in number_types()

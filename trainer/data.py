@@ -4,7 +4,7 @@ A label that a file does not have, or leaves blank, is not known: NaN, never 0. 
 be is said in `archives.py`, `files.py` and `kaggle.py`, what its columns may be in `columns.py`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -75,6 +75,12 @@ class Rows:
     def __len__(self) -> int:
         """Count the rows."""
         return len(self.texts)
+
+    @classmethod
+    def unlabelled(cls, texts: Sequence[str], names: Iterable[str]) -> "Rows":
+        """Return texts of which no label is known."""
+        names = tuple(names)
+        return cls(list(texts), np.full((len(texts), len(names)), np.nan, np.float32), names)
 
     def take(self, indices: Sequence[int] | Indices) -> "Rows":
         """Return the rows at `indices`, in that order."""

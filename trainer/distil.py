@@ -53,12 +53,12 @@ class Distillation:
         """
         there = set(rows.texts)
         texts = [text for text in self.teacher.labels if text not in there]
-        unknown = np.full((len(texts), len(rows.names)), np.nan, np.float32)
+        more = Rows.unlabelled(texts, rows.names)
         return Rows(
-            rows.texts + texts,
-            np.concatenate([rows.labels, unknown]),
+            rows.texts + more.texts,
+            np.concatenate([rows.labels, more.labels]),
             rows.names,
-            np.concatenate([rows.weights, np.ones(len(texts), np.float32)]),
+            np.concatenate([rows.weights, more.weights]),
             np.concatenate([rows.files, np.full(len(texts), rows.files.max(initial=-1) + 1)]),
         )
 

@@ -10,17 +10,20 @@ from tokenizers import Tokenizer
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     PreTrainedModel,
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
-from transformers.utils import logging
 
 from schemas.errors import TrainingError
 from trainer.normalise import with_cleaning
+from trainer.pretrained import fast_tokenizer, pretrained
 from trainer.say import say
 
 DEFAULT_BASE: Final = "all-MiniLM-L6-v2"
+GIVE: Final = (
+    "give --base a folder with config.json, model.safetensors and tokenizer.json, "
+    "or a name on the hub"
+)
 CLEAN: Final = "could you add a source for the second part"  # the cleaning has nothing to do here
 
 
@@ -77,12 +80,7 @@ def load_tokenizer(base: str | None) -> Tokenizer:
     Raises:
         TrainingError: the base has no fast tokeniser.
     """
-    tokenizer = getattr(_loaded(AutoTokenizer, base), "backend_tokenizer", None)
-    if not isinstance(tokenizer, Tokenizer):
-        raise TrainingError(
-            f"base {base_name(base)}: it has no fast tokeniser", "choose a base with tokenizer.json"
-        )
-    return tokenizer
+    return fast_tokenizer(base_folder(base), f"base {base_name(base)}", GIVE)
 
 
 def clean_tokenizer(base: str | None) -> Tokenizer:
@@ -133,15 +131,4 @@ def _refuse_other_than_encoder(base: str | None) -> None:
 
 
 def _loaded(auto: Any, base: str | None, **settings: Any) -> Any:
-    # it reports the fresh head as if something were missing, and its logging has no types
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        return auto.from_pretrained(base_folder(base), trust_remote_code=False, **settings)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        first_line = str(error).strip().split("\n", 1)[0]
-        raise TrainingError(
-            f"base {base_name(base)} cannot be loaded: {first_line}",
-            "give --base a folder with config.json, model.safetensors and tokenizer.json, "
-            "or a name on the hub",
-        ) from error
+    return pretrained(auto, base_folder(base), f"base {base_name(base)}", GIVE, **settings)

@@ -1,16 +1,13 @@
 """Who is judged: a bundle in float or int8, any model that transformers can load, TF-IDF."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import torch
 from tokenizers import Tokenizer
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-from transformers.utils import logging
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from schemas.bundle import (
     CONFIG,
@@ -31,10 +28,16 @@ from trainer.calibrate import Scale
 from trainer.columns import ALIASES
 from trainer.data import Rows
 from trainer.dataset import CommentDataset
+from trainer.model import longest
+from trainer.pretrained import fast_tokenizer, pretrained
 from trainer.quantise import Int8Engine
 
 BUDGET: Final = 2_048  # padded tokens in a batch
 MOST_TOKENS: Final = 512  # of a model that does not say how far its positions reach
+GIVE: Final = (
+    "give a bundle, a folder with config.json, model.safetensors and tokenizer.json, "
+    "or a name on the hub"
+)
 
 Logits = Callable[[CommentDataset], Floats]
 
@@ -86,7 +89,7 @@ def floating(folder: Path) -> Predictor:
     """
     manifest = read_manifest(folder)
     verify(folder, manifest, (FLOAT_WEIGHTS,))
-    model = _loaded(AutoModelForSequenceClassification, str(folder), use_safetensors=True).eval()
+    model = _model(str(folder))
     return _of_bundle(folder, manifest, "", lambda rows: fit.predict(model, rows, BUDGET))
 
 
@@ -109,7 +112,7 @@ def _of_bundle(folder: Path, manifest: BundleManifest, suffix: str, logits: Logi
     tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
 
     def probabilities(texts: Sequence[str]) -> Floats:
-        rows = _unlabelled(texts, len(labels))
+        rows = Rows.unlabelled(texts, labels)
         return scale.probabilities(logits(CommentDataset(rows, tokenizer, manifest.max_length)))
 
     named = dict(zip(labels, thresholds, strict=True))
@@ -124,20 +127,16 @@ def _of_transformers(reference: str) -> Predictor:
             f"`{reference}`: neither {MANIFEST} nor {CONFIG} is in it",
             "give the folder that `tidegate train` wrote, or that of a model",
         )
-    model = _loaded(AutoModelForSequenceClassification, reference, use_safetensors=True).eval()
+    model = _model(reference)
     columns = _columns(reference, model.config)
-    tokenizer = getattr(_loaded(AutoTokenizer, reference), "backend_tokenizer", None)
-    if not isinstance(tokenizer, Tokenizer):
-        raise TrainingError(f"{reference}: it has no fast tokeniser", "tokenizer.json is needed")
-    # RoBERTa counts its positions from behind the padding's
-    offset = model.config.pad_token_id + 1 if model.config.model_type == "roberta" else 0
-    longest = getattr(model.config, "max_position_embeddings", MOST_TOKENS) - offset
+    tokenizer = fast_tokenizer(reference, f"`{reference}`", GIVE)
+    length = min(MOST_TOKENS, longest(model) or MOST_TOKENS)
     order = list(columns.values())
     scale = Scale((Calibration(slope=1, intercept=0),) * len(order), (0.5,) * len(order))
 
     def probabilities(texts: Sequence[str]) -> Floats:
-        rows = _unlabelled(texts, model.config.num_labels)
-        dataset = CommentDataset(rows, tokenizer, min(MOST_TOKENS, longest))
+        rows = Rows.unlabelled(texts, columns)
+        dataset = CommentDataset(rows, tokenizer, length)
         return scale.probabilities(fit.predict(model, dataset, BUDGET)[:, order])
 
     thresholds = dict.fromkeys(columns, 0.5)
@@ -162,21 +161,14 @@ def _columns(reference: str, config: Any) -> dict[str, int]:
     return known
 
 
-def _unlabelled(texts: Sequence[str], labels: int) -> Rows:
-    return Rows(list(texts), np.full((len(texts), labels), np.nan, np.float32))
-
-
-def _loaded(auto: Any, reference: str, **settings: Any) -> Any:
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    if auto is AutoModelForSequenceClassification:
-        settings["dtype"] = torch.float32
-    try:
-        return auto.from_pretrained(reference, trust_remote_code=False, **settings)
-    except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
-        first_line = str(error).strip().split("\n", 1)[0]
-        raise TrainingError(
-            f"`{reference}` cannot be loaded: {first_line}",
-            "give a bundle, a folder with config.json, model.safetensors and tokenizer.json, "
-            "or a name on the hub",
-        ) from error
+def _model(reference: str) -> PreTrainedModel:
+    model: PreTrainedModel = pretrained(
+        AutoModelForSequenceClassification,
+        reference,
+        f"`{reference}`",
+        GIVE,
+        use_safetensors=True,
+        dtype=torch.float32,
+    )
+    model.train(mode=False)
+    return model

@@ -1,0 +1,47 @@
+"""What transformers loads by folder or name, without running code of a model's."""
+
+from typing import Any
+
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer
+from transformers.utils import logging
+
+from schemas.errors import TrainingError
+
+
+def pretrained(auto: Any, reference: str, called: str, give: str, **settings: Any) -> Any:
+    """Load a configuration, model or tokeniser.
+
+    Args:
+        auto: the class of transformers that loads it.
+        reference: a folder, or a name on the hub.
+        called: what it is called in the error.
+        give: what is to be given in its place, for the error.
+        settings: as `from_pretrained` takes them.
+
+    Raises:
+        TrainingError: it cannot be loaded.
+    """
+    # it reports a fresh head as if something were missing, and its logging has no types
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        return auto.from_pretrained(reference, trust_remote_code=False, **settings)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        first_line = str(error).strip().split("\n", 1)[0]
+        raise TrainingError(f"{called} cannot be loaded: {first_line}", give) from error
+
+
+def fast_tokenizer(reference: str, called: str, give: str) -> Tokenizer:
+    """Load a tokeniser as the tokenizers library has it.
+
+    Raises:
+        TrainingError: it cannot be loaded, or is no fast one.
+    """
+    found = pretrained(AutoTokenizer, reference, called, give)
+    tokenizer = getattr(found, "backend_tokenizer", None)
+    if not isinstance(tokenizer, Tokenizer):
+        raise TrainingError(
+            f"{called}: it has no fast tokeniser", "choose one that has tokenizer.json"
+        )
+    return tokenizer
