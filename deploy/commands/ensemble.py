@@ -1,11 +1,10 @@
 """`tidegate ensemble`."""
 
-import importlib.util
 from pathlib import Path
 
 import click
 
-from schemas.errors import SettingsError
+from deploy.full_install import require_full_install
 
 
 @click.command("ensemble")
@@ -45,10 +44,7 @@ def command(
 
     Example: tidegate ensemble seed-1 seed-2 seed-3 --data train.csv --out teacher.jsonl
     """
-    if importlib.util.find_spec("torch") is None:
-        raise SettingsError(
-            "tidegate ensemble: torch is not installed", "`make full`, or install tidegate[train]"
-        )
+    require_full_install("ensemble")
     from trainer.data import labelled_file  # noqa: PLC0415 - the full install only
     from trainer.teaching import teach  # noqa: PLC0415 - torch takes seconds to import
 

@@ -1,13 +1,12 @@
 """`tidegate evaluate`."""
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from schemas.errors import SettingsError
+from deploy.full_install import require_full_install
 
 _FILE = click.Path(path_type=Path)
 
@@ -48,10 +47,7 @@ def command(
 
     Example: tidegate evaluate my-bundle peer --data train.csv --rows held-out --baseline --out r
     """
-    if importlib.util.find_spec("torch") is None:
-        raise SettingsError(
-            "tidegate evaluate: torch is not installed", "`make full`, or install tidegate[train]"
-        )
+    require_full_install("evaluate")
     from trainer.data import labelled_file  # noqa: PLC0415 - the full install only
     from trainer.judging import Asked, judge  # noqa: PLC0415 - torch takes seconds to import
 

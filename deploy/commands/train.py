@@ -1,6 +1,5 @@
 """`tidegate train`."""
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from types import NoneType
@@ -8,7 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from schemas.errors import SettingsError
+from deploy.full_install import require_full_install
 from trainer.recipe import LENGTHS, RECIPES, FitSettings, settings_of
 
 
@@ -103,10 +102,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options, all given by name
 
     Example: tidegate train --data jigsaw-six-labels.csv --max-steps 20 --out my-bundle
     """
-    if importlib.util.find_spec("torch") is None:
-        raise SettingsError(
-            "tidegate train: torch is not installed", "`make full`, or install tidegate[train]"
-        )
+    require_full_install("train")
     if teacher is None and teacher_share is not None:
         raise click.UsageError("--teacher-share is the share of a --teacher: give one")
     settings = settings_of(recipe, **given)
