@@ -19,7 +19,7 @@ from trainer.evaluate import Figures, Judged, difference, evaluate, mean_auc
 from trainer.perspective import NAME, perspective, read_perspective
 from trainer.predictors import Predictor
 from trainer.quantise import difference as int8_difference
-from trainer.report import write_report
+from trainer.report import make_folder, write_report
 from trainer.say import say
 from trainer.score_map import with_score_map
 from trainer.split import Split, split_rows
@@ -70,7 +70,7 @@ def judge(asked: Asked, out: Path) -> Figures:
         TrainingError: a model cannot be loaded, its rows may have been learnt from, an option
             lacks what it needs, or `out` cannot be written.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     models = [predictors.predictor(reference) for reference in asked.models]
     rows, split, which = _rows(asked, [model.manifest for model in models])
     if asked.baseline:

@@ -46,9 +46,19 @@ def write_report(out: Path, report: Figures, pictures: Sequence[Path]) -> None:
         _write(out / JSON, json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         _write(out / HTML, page(report, pictures))
     except OSError as error:
-        raise TrainingError(
-            f"{out} cannot be written: {error.strerror}", "look at its rights and the free space"
-        ) from error
+        raise _cannot_be_written(out, error) from error
+
+
+def make_folder(out: Path) -> None:
+    """Make the folder of a report, before hours go into what is to stand there.
+
+    Raises:
+        TrainingError: it cannot be made, or is a file.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_be_written(out, error) from error
 
 
 def page(report: Figures, pictures: Sequence[Path]) -> str:
@@ -284,6 +294,12 @@ def _number(value: float | None) -> str:
 
 def _range(edges: Sequence[float] | None, form: str = ".3f") -> str:
     return "" if edges is None else f"{edges[0]:{form}} to {edges[1]:{form}}"
+
+
+def _cannot_be_written(out: Path, error: OSError) -> TrainingError:
+    return TrainingError(
+        f"{out} cannot be written: {error.strerror}", "look at its rights and the free space"
+    )
 
 
 def _write(path: Path, text: str) -> None:

@@ -125,3 +125,16 @@ def test_an_option_that_lacks_what_it_needs_is_refused(
 
     with pytest.raises(TrainingError, match=message):
         judge(asked, tmp_path)
+
+
+def test_a_report_that_cannot_be_written_is_named_before_anything_is_judged(
+    bundle: Path, made_file: Path, tmp_path: Path
+) -> None:
+    """Judging takes minutes; a file that stands where the folder would is seen at once."""
+    (tmp_path / "taken").write_text("mine")
+    asked = Asked([str(bundle)], [LabelledFile(made_file)], rows="all", disguise=False)
+
+    with pytest.raises(TrainingError, match=r"taken cannot be written"):
+        judge(asked, tmp_path / "taken")
+
+    assert (tmp_path / "taken").read_text() == "mine"
