@@ -62,6 +62,15 @@ def _validated(found: dict[str, Any]) -> CommentEvent:
     return _validated({name: item for name, item in found.items() if name not in wrong})
 
 
+def id_in_key(key: bytes | None) -> str | None:
+    """Read the comment's id from a record's key, where it is one."""
+    try:
+        found = (key or b"").decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return found if 0 < len(found) <= MOST_CHARACTERS_OF_AN_ID else None
+
+
 def encode(payload: Mapping[str, Any]) -> bytes:
     """Write a payload of strings, numbers, lists and mappings as JSON in UTF-8."""
     return orjson.dumps(payload)

@@ -8,7 +8,7 @@ exception that leaves `consume()` takes the messages along that it held.
 
 from collections.abc import Callable, Iterator
 from time import monotonic, time
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import structlog
 from confluent_kafka import (
@@ -351,12 +351,25 @@ def _knows_no_kip_848(error: KafkaError) -> bool:
     return error.code() in UNSUPPORTED or (wrapped and "not supported" in words)
 
 
+class HasHeaders(Protocol):
+    """A record as the client gives it."""
+
+    def headers(self) -> Any:
+        """Return name and value of each, None if there is none."""
+        ...
+
+
+def headers_of(message: HasHeaders) -> tuple[Headers, bool]:
+    """Return a record's headers; without any, and False, where a name in them is no UTF-8."""
+    try:
+        return cast("Headers", message.headers() or ()), True
+    except (SystemError, UnicodeDecodeError):  # how the client fails on such a name
+        return (), False
+
+
 def _record(message: Message) -> Record:
     """Take what a message holds; only the client's own events lack any of it."""
-    try:
-        headers, readable = cast("Headers", message.headers() or ()), True
-    except (SystemError, UnicodeDecodeError):  # how the client fails on a name that is no UTF-8
-        headers, readable = (), False
+    headers, readable = headers_of(message)
     return Record(
         Partition(cast("str", message.topic()), cast("int", message.partition())),
         cast("int", message.offset()),

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from time import monotonic
 
 from schemas.comment import CommentEvent
-from schemas.contract import MOST_CHARACTERS_OF_AN_ID
 from schemas.dead_letter import Reason
-from schemas.wire import WireError, decode_comment
+from schemas.wire import WireError, decode_comment, id_in_key
 from worker.settings import LimitSettings
 from worker.tokenise import Pieces, Tokeniser
 from worker.window import (
@@ -59,17 +58,17 @@ class Prepare:
         key, value = record.key, record.value
         if not record.headers_readable:
             detail = "a header's name is no UTF-8; the headers are left out"
-            return _refuse(Reason.HEADERS_UNREADABLE, detail, _id_of(key))
+            return _refuse(Reason.HEADERS_UNREADABLE, detail, id_in_key(key))
         if found := self._too_heavy(record):
             reason, detail = found
-            return _refuse(reason, detail, _id_of(key))
+            return _refuse(reason, detail, id_in_key(key))
         if value is None:
             return Erasure(key) if key else _refuse(Reason.KEY_MISSING, "an erasure needs a key")
         try:
             event = decode_comment(value)
         except WireError as error:
-            return _refuse(error.reason, error.detail, error.comment_id or _id_of(key))
-        if _id_of(key) != event.id:  # its erasure would never meet its verdict
+            return _refuse(error.reason, error.detail, error.comment_id or id_in_key(key))
+        if id_in_key(key) != event.id:  # its erasure would never meet its verdict
             reason = Reason.KEY_MISSING if key is None else Reason.KEY_NOT_THE_ID
             return _refuse(reason, "the key must be the comment's id, in UTF-8", event.id, event)
         return event
@@ -110,15 +109,6 @@ class Prepare:
 def _weight(headers: Headers) -> int:
     """Return the bytes of all header values."""
     return sum(len(value or b"") for _, value in headers)
-
-
-def _id_of(key: bytes | None) -> str | None:
-    """Read the comment's id from a record's key, where it is one."""
-    try:
-        found = (key or b"").decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-    return found if 0 < len(found) <= MOST_CHARACTERS_OF_AN_ID else None
 
 
 def _refuse(

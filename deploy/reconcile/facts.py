@@ -16,10 +16,10 @@ from orjson import JSONDecodeError, loads
 
 from deploy.reconcile.ledger import Mark
 from deploy.reconcile.place import MOST_PARTITIONS, NOWHERE, OFFSET, Numbers, place
-from schemas.contract import MOST_CHARACTERS_OF_AN_ID
 from schemas.dead_letter import HEADER_PREFIX, DeadLetterHeaders, Reason
 from schemas.verdict import verdict_id
-from schemas.wire import WireError, decode_comment
+from schemas.wire import WireError, decode_comment, id_in_key
+from worker.intake import headers_of
 
 SHA256: Final = re.compile(rb"sha256 ([0-9a-f]{64})")  # of a payload that is left out
 
@@ -145,7 +145,7 @@ def letters(batch: Iterable[Message], topic: str) -> Facts:
     rows, shapeless, foreign = array("q"), [], []
     for message in batch:
         try:
-            found = _headers(message)
+            found = list(headers_of(message)[0])
             own, ours = found[:-OUR_HEADERS], dict(found[-OUR_HEADERS:])
             its_topic, number, offset, reason, detail = (
                 ours[HEADER_PREFIX + name] or b""
@@ -179,7 +179,7 @@ def comments(batch: Sequence[Message]) -> tuple[Numbers, Numbers, int]:
     for message in batch:
         key, value = message.key(), message.value()
         rows.extend((hash(key), place(message.partition(), message.offset())))
-        blind = 0 if id_of(key) else int(Mark.BLIND)
+        blind = 0 if id_in_key(key) else int(Mark.BLIND)
         owes = 0 if value is None and key else int(Mark.OWES)
         marks.append(Mark.RECORD.value | owes | blind)
         oldest = min(oldest, message.timestamp()[1])
@@ -191,7 +191,7 @@ def print_as_letter(message: Message, *, emptied: bool) -> int:
     value: bytes | None = message.value()
     if emptied:
         return _print_of(message.key(), hashlib.sha256(value or b"").hexdigest().encode())
-    return _print_of(message.key(), value, _headers(message))
+    return _print_of(message.key(), value, headers_of(message)[0])
 
 
 def id_in(message: Message, *, unopened: bool) -> bytes | None:
@@ -201,31 +201,13 @@ def id_in(message: Message, *, unopened: bool) -> bytes | None:
         message: the comment.
         unopened: nobody looked into its value.
     """
-    by_key: bytes | None = message.key() if id_of(message.key()) else None
+    by_key: bytes | None = message.key() if id_in_key(message.key()) else None
     if unopened or message.value() is None:
         return by_key
     try:
         return decode_comment(message.value()).id.encode()
     except WireError as error:
         return error.comment_id.encode() if error.comment_id else by_key
-
-
-def id_of(key: bytes | None) -> bool:
-    """Say whether a key can be a comment's id, as the worker sees it."""
-    if not key:
-        return False
-    try:
-        return len(key.decode("utf-8")) <= MOST_CHARACTERS_OF_AN_ID
-    except UnicodeDecodeError:
-        return False
-
-
-def _headers(message: Message) -> list[tuple[str, bytes | None]]:
-    """Return a record's headers; none where a name in them is no UTF-8, as the worker does."""
-    try:
-        return list(message.headers() or ())
-    except (SystemError, UnicodeDecodeError):
-        return []
 
 
 def _print_of(
