@@ -21,6 +21,7 @@ TOKENIZER: Final = "tokenizer.json"
 GOLDEN: Final = "golden.json"
 CARD: Final = "README.md"
 FLOAT_WEIGHTS: Final = "model.safetensors"
+FLOAT_MODEL: Final = "model.onnx"
 INT8_MODEL: Final = "model.int8.onnx"
 
 # A worker needs these whatever it scores with; the weights depend on the engine.

@@ -3,39 +3,32 @@
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
-import numpy as np
 import torch
-from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
-from schemas.bundle import INT8_MODEL, GoldenComments
 from schemas.errors import TrainingError
-from trainer import data, fit, golden, graph, quantise
+from trainer import data, fit
 from trainer import model as models
-from trainer.baseline import bag_of_words
-from trainer.calibrate import Floats, Scale, fit_scale
-from trainer.data import LabelledFile, Rows
+from trainer.data import LabelledFile
 from trainer.data_page import summary, write_data_report
 from trainer.data_report import DataReport, data_report
-from trainer.dataset import CommentDataset
+from trainer.disguised import with_disguised
 from trainer.distil import Distillation
 from trainer.distributed import joined
-from trainer.evaluate import Figures, evaluate, mean_auc
-from trainer.export import Result, finish, refuse_other, unfinished, write_model
+from trainer.export import refuse_other
 from trainer.loss import positive_weights
-from trainer.quantise import Int8Engine, difference, number_types
+from trainer.making import Parts, Trained, make_bundle
 from trainer.recipe import FitSettings
 from trainer.say import say
-from trainer.split import Split, split_rows
+from trainer.split import split_rows
 
 LEAST_LENGTH: Final = 8  # tokens: [CLS], [SEP] and a few
 RUN: Final = ".run"  # after the bundle's name: the folder of what its making keeps on its way
 OURS: Final = FitSettings()
-ALONE_ROWS: Final = 500  # scored once more one at a time, to see whether neighbours matter
 
 
 def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its default
@@ -71,7 +64,7 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
         CommentsFileError: a file cannot be read.
         TrainingError: a label is wrong, there are too few rows, the base cannot be loaded or is
             no encoder, a checkpoint is of another run, the teacher is not of these rows, or `out`
-            cannot be written.
+            cannot be written, or the int8 model is too far off.
     """
     started = time.monotonic()
     out = out.resolve()
@@ -92,7 +85,8 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
         if world.first:
             _report_on_data(folder, data_report(read, rows, split, tokenizer))
         train_rows = distillation.taught(split) if distillation else split.train
-        parts = Parts.of(replace(split, train=train_rows), tokenizer, max_length)
+        taught = with_disguised(train_rows, settings.disguise, settings.seed)
+        parts = Parts.of(replace(split, train=taught), tokenizer, max_length)
         weights = positive_weights(train_rows.labels, settings.balance)
         history = fit.fit(
             model,
@@ -106,111 +100,32 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
         if not world.first:
             return
 
-    budget = settings.token_budget
-    on_validation = fit.predict(model, parts.validation, budget)
-    on_test = fit.predict(model, parts.test, budget)
-    model.cpu()  # from here on it is written, and set beside what a CPU makes of it
-    scale = fit_scale(on_validation, split.validation.labels, weights.tolist())
-    say("writing the int8 model, and judging both on the held-out rows")
-    with unfinished(out) as scratch:
-        bundle = scratch / "bundle"
-        graph.write_onnx(model, scratch / "float.onnx")
-        examples = split.train.take(quantise.examples(split.train.labels))
-        examples_of_scale = CommentDataset(examples, tokenizer, max_length)
-        quantise.write_int8(scratch / "float.onnx", bundle / INT8_MODEL, examples_of_scale)
-        write_model(bundle, model, tokenizer, max_length)
-
-        judge = Judge(model, bundle / INT8_MODEL, scale, budget)
-        reference = scale.probabilities(on_test)
-        metrics = {
-            "held_out": evaluate(reference, split.test.labels, scale.thresholds, rows.names),
-            "baseline": bag_of_words(_labelled(split.train), split.validation, split.test),
-            "int8": judge.int8(parts.test, split.test, reference),
-            "data": _data_figures(files, split, distillation),
-            "training": {
-                "steps": history.steps,
-                "best_step": history.best_step,
-                "settings": settings.model_dump(mode="json"),
+    manifest = make_bundle(
+        Trained(
+            model=model,
+            tokenizer=tokenizer,
+            max_length=max_length,
+            name=name,
+            base_model=models.base_name(base),
+            files=files,
+            split=split,
+            parts=parts,
+            positive_weights=weights.tolist(),
+            budget=settings.token_budget,
+            metrics={
+                "training": {
+                    "steps": history.steps,
+                    "best_step": history.best_step,
+                    "settings": settings.model_dump(mode="json"),
+                    "teacher": distillation.figures() if distillation else None,
+                }
             },
-        }
-        manifest = finish(
-            bundle,
-            judge.golden(tokenizer, max_length, rows.names),
-            Result(
-                name=name,
-                base_model=models.base_name(base),
-                max_length=max_length,
-                labels=rows.names,
-                thresholds=dict(zip(rows.names, scale.thresholds, strict=True)),
-                calibration=dict(zip(rows.names, scale.calibration, strict=True)),
-                metrics=metrics,
-                data_fingerprint=split.fingerprint,
-            ),
-        )
+        ),
+        out,
+    )
     shutil.rmtree(folder / fit.CHECKPOINTS)
-    _say_result(out, manifest.version, metrics, time.monotonic() - started)
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The three parts of a split, tokenised."""
-
-    train: CommentDataset
-    validation: CommentDataset
-    test: CommentDataset
-
-    @classmethod
-    def of(cls, split: Split, tokenizer: Tokenizer, max_length: int) -> Self:
-        """Tokenise a split."""
-        parts = (split.train, split.validation, split.test)
-        return cls(*(CommentDataset(rows, tokenizer, max_length) for rows in parts))
-
-
-@dataclass(frozen=True, slots=True)
-class Judge:
-    """Scores rows with the float model in torch and with the int8 model in OpenVINO."""
-
-    model: PreTrainedModel
-    int8_model: Path
-    scale: Scale
-    budget: int
-
-    def float_scores(self, dataset: CommentDataset) -> Floats:
-        """Return [rows, labels] calibrated probabilities by the float model."""
-        return self.scale.probabilities(fit.predict(self.model, dataset, self.budget))
-
-    def int8(self, dataset: CommentDataset, rows: Rows, reference: Floats) -> dict[str, Figures]:
-        """Return how the int8 model differs from the float one, and alone from in a batch.
-
-        Args:
-            dataset: held-out rows, tokenised.
-            rows: the same rows with their labels.
-            reference: their `float_scores`.
-        """
-        figures: dict[str, Figures] = {}
-        few = range(min(ALONE_ROWS, len(dataset)))
-        for number_type in number_types():
-            engine = Int8Engine(self.int8_model, number_type)
-            found = self.scale.probabilities(engine.logits(dataset, self.budget))
-            alone = self.scale.probabilities(engine.logits_alone(dataset, few))
-            figures[number_type] = {
-                "to_float": difference(reference, found, self.scale.thresholds),
-                "alone_to_batch": difference(found[: len(few)], alone, self.scale.thresholds),
-                "mean_roc_auc": mean_auc(found, rows.labels),
-            }
-        return figures
-
-    def golden(
-        self, tokenizer: Tokenizer, max_length: int, labels: Sequence[str]
-    ) -> GoldenComments:
-        """Return the golden comments, with a tolerance that the int8 model keeps here."""
-        texts = golden.texts_within(tokenizer, max_length)
-        dataset = CommentDataset(Rows.unlabelled(texts, labels), tokenizer, max_length)
-        found = [
-            self.scale.probabilities(Int8Engine(self.int8_model, t).logits(dataset, self.budget))
-            for t in number_types()
-        ]
-        return golden.golden_comments(texts, self.float_scores(dataset), np.stack(found), labels)
+    minutes = (time.monotonic() - started) / 60
+    say(f"bundle {manifest.version} is in {out}, after {minutes:.1f} minutes")
 
 
 def _check(max_length: int, model: PreTrainedModel) -> None:
@@ -222,40 +137,8 @@ def _check(max_length: int, model: PreTrainedModel) -> None:
         )
 
 
-def _labelled(rows: Rows) -> Rows:
-    return rows.take(np.flatnonzero(np.isfinite(rows.labels).any(axis=1)))
-
-
-def _data_figures(
-    files: Sequence[LabelledFile], split: Split, distillation: Distillation | None
-) -> Figures:
-    return {
-        "files": [file.path.name for file in files],
-        "train": len(split.train),
-        "validation": len(split.validation),
-        "test": len(split.test),
-        "evaluation_only": split.evaluation_only,
-        "repeated": split.repeated,
-        "held_out_fingerprint": split.held_out_fingerprint,
-        "teacher": distillation.figures() if distillation else None,
-    }
-
-
 def _report_on_data(folder: Path, report: DataReport) -> None:
     write_data_report(folder, report)
     for line in summary(report):
         say(line)
     say(f"the whole report, with pictures, is {folder / 'data.md'}")
-
-
-def _say_result(out: Path, version: str, metrics: dict[str, Figures], seconds: float) -> None:
-    ours, theirs = metrics["held_out"], metrics["baseline"]
-    say("held out: ROC AUC, of TF-IDF with logistic regression, F1, positives")
-    for name, figures in ours["labels"].items():
-        base = theirs["labels"][name]
-        say(
-            f"  {name}: {figures['roc_auc']}, {base['roc_auc']}, {figures['f1']}, "
-            f"{figures['positives']}"
-        )
-    say(f"  mean: {ours['mean_roc_auc']}, {theirs['mean_roc_auc']}, {ours['macro_f1']}")
-    say(f"bundle {version} is in {out}, after {seconds / 60:.1f} minutes")

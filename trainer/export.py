@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from schemas.bundle import (
     CARD,
     CONFIG,
+    FLOAT_MODEL,
     FLOAT_WEIGHTS,
     GOLDEN,
     INT8_MODEL,
@@ -36,6 +37,7 @@ LISTED: Final = (
     FLOAT_WEIGHTS,
     TOKENIZER,
     "tokenizer_config.json",
+    FLOAT_MODEL,
     INT8_MODEL,
     GOLDEN,
 )
@@ -142,13 +144,13 @@ def finish(folder: Path, golden: GoldenComments, result: Result) -> BundleManife
 
 
 def ship(bundle: Path, out: Path) -> None:
-    """Copy a bundle without its float weights; the manifest goes on listing them.
+    """Copy a bundle without what is in float; the manifest goes on listing it.
 
     Raises:
         TrainingError: at `out` is something that is no bundle, or it cannot be written.
     """
     with unfinished(out) as scratch:
-        without = shutil.ignore_patterns(FLOAT_WEIGHTS)
+        without = shutil.ignore_patterns(FLOAT_WEIGHTS, FLOAT_MODEL)
         shutil.copytree(bundle, scratch / "bundle", ignore=without, dirs_exist_ok=True)
 
 

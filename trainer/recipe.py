@@ -77,6 +77,12 @@ class FitSettings(BaseModel):
         le=1,
         description="A positive weighs (1 / its label's share) to this power; 0: as a negative.",
     )
+    disguise: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of the rows that are learnt from once more, disguised.",
+    )
     ema_decay: float = Field(
         default=0.0, ge=0, lt=1, description="Of the running mean of weights that is kept; 0: off."
     )

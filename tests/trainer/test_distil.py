@@ -237,7 +237,7 @@ def test_a_student_of_a_teacher_that_is_always_wrong_is_wrong_by_the_real_labels
     )
 
     metrics = read_manifest(tmp_path / "student").metrics
-    assert metrics["data"]["teacher"] == lesson.figures()
+    assert metrics["training"]["teacher"] == lesson.figures()
     assert metrics["data"]["held_out_fingerprint"] == held_out
     assert metrics["held_out"]["mean_roc_auc"] < 0.3
     assert metrics["baseline"]["mean_roc_auc"] > 0.8
