@@ -7,6 +7,7 @@ with `bundle.json` (this manifest), `model.int8.onnx`, `golden.json` and `README
 import hashlib
 import json
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -90,6 +91,18 @@ class ScoreMap(Contract):
             if probability <= x1:
                 return y0 + (y1 - y0) * (probability - x0) / (x1 - x0)
         return self.y[-1]
+
+    def threshold(self, theirs: float) -> float:
+        """Return the least probability of ours that is at or over a threshold of theirs.
+
+        Infinity if no probability is: the other scale does not reach so high here.
+        """
+        if theirs <= self.y[0]:
+            return 0.0
+        for (x0, x1), (y0, y1) in zip(pairwise(self.x), pairwise(self.y), strict=True):
+            if theirs <= y1:
+                return x0 + (x1 - x0) * (theirs - y0) / (y1 - y0)
+        return inf
 
 
 class BundleManifest(Contract):

@@ -30,6 +30,11 @@ class Policy(Contract):
     """
 
     version: Name
+    scale: Name | None = Field(
+        default=None,
+        description="Where thresholds come from: an earlier bundle, by its version, or "
+        "`perspective`; the bundle must have a map to it. null: they are this bundle's.",
+    )
     default: dict[str, LabelPolicy]
     communities: dict[str, dict[str, LabelPolicy]] = Field(default_factory=dict)
 

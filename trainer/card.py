@@ -24,6 +24,7 @@ def card(manifest: BundleManifest) -> str:
             _LIMITS.strip(),
             "## Data",
             _data(manifest),
+            *_members(manifest.metrics.get("average")),
             "## Figures, as measured on held-out rows",
             _figures(manifest.metrics),
             "## Thresholds and calibration",
@@ -135,6 +136,25 @@ def _data(manifest: BundleManifest) -> str:
         f"Fingerprint: `{manifest.data_fingerprint}`.\n\n"
         "Texts of Wikipedia comments are CC BY-SA 3.0, their labels CC0."
     )
+
+
+def _members(found: dict[str, Any] | None) -> list[str]:
+    """Return of which trainings the weights are the mean, if they are one."""
+    if not found:
+        return []
+    lines = [
+        f"- `{member['name']}` {member['version']}, from {', '.join(f'`{f}`' for f in files)}: "
+        f"validation loss {member['validation_loss']:.4f}, "
+        f"{'kept' if member['kept'] else 'left out'}"
+        for member in found["members"]
+        for files in [member["files"] or ["files not stated"]]
+    ]
+    text = (
+        'The weights are the mean of several trainings of one base (Wortsman et al. 2022, "Model '
+        'soups", arXiv 2203.05482), each kept only if the validation rows are judged better with '
+        "it:"
+    )
+    return [text + "\n\n" + "\n".join(lines)]
 
 
 def _figures(metrics: dict[str, Any]) -> str:
@@ -274,10 +294,38 @@ def _score_maps(manifest: BundleManifest) -> list[str]:
     text = (
         "`bundle.json` carries maps (`score_maps`: knots, linear between them) from these "
         "probabilities to another scale: that of an earlier bundle, by its version, or that of "
-        "`perspective`. A threshold that was set on the other scale is to be compared with the "
-        "mapped probability."
+        "`perspective`. A policy whose thresholds were set there names it as its `scale`."
     )
-    return ["## Other scales", text + "\n\n" + "\n".join(lines)] if lines else []
+    if not lines:
+        return []
+    return [
+        "## Other scales",
+        text + "\n\n" + "\n".join(lines),
+        *_perspective(manifest.metrics.get("perspective")),
+    ]
+
+
+def _perspective(found: dict[str, Any] | None) -> list[str]:
+    """Return how near the map to Perspective's scale comes, if it was measured."""
+    if not found:
+        return []
+    rows = [
+        [
+            f"`{label}`",
+            _number(figures["rank_correlation"]),
+            _number(figures["mean_absolute_error"]),
+            *(f"{100 * share:.1f} %" for share in figures["agreement"].values()),
+        ]
+        for label, figures in found.items()
+    ]
+    one = next(iter(found.values()))
+    head = ["label", "rank correlation", "mean difference", *(f"at {t}" for t in one["agreement"])]
+    text = (
+        f"Beside Perspective's own scores of {one['rows']:,} comments that the map was not fitted "
+        "on: the difference after the map, and the share of comments that both flag or both leave "
+        "at a threshold."
+    )
+    return [text + "\n\n" + _table(head, rows)]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

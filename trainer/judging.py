@@ -7,9 +7,10 @@ from typing import Final, Literal
 
 import numpy as np
 
-from schemas.bundle import FLOAT_WEIGHTS, INT8_MODEL, BundleManifest
+from schemas.bundle import FLOAT_WEIGHTS, INT8_MODEL, MANIFEST, BundleManifest
 from schemas.errors import TrainingError
 from trainer import data, predictors
+from trainer.amend import Maps, amend
 from trainer.baseline import BagOfWords
 from trainer.bias import bias, read_bias
 from trainer.bootstrap import Floats
@@ -21,7 +22,6 @@ from trainer.predictors import Predictor
 from trainer.quantise import difference as int8_difference
 from trainer.report import make_folder, write_report
 from trainer.say import say
-from trainer.score_map import with_score_map
 from trainer.split import Split, split_rows
 from trainer.strength import strength
 from trainer.swap import swap
@@ -46,7 +46,8 @@ class Asked:
         against: the bundle that the first model would replace.
         bias: files of comments that name groups of people.
         perspective: a file with Perspective's scores.
-        write_maps: whether the first model, a bundle, gets the maps that were fitted.
+        write: whether the first model, a bundle, gets the figures on disguise and bias, and the
+            maps to other scales.
     """
 
     models: Sequence[str]
@@ -58,7 +59,7 @@ class Asked:
     against: str | None = None
     bias: Sequence[Path] = field(default=())
     perspective: Path | None = None
-    write_maps: bool = False
+    write: bool = False
 
 
 def judge(asked: Asked, out: Path) -> Figures:
@@ -70,6 +71,10 @@ def judge(asked: Asked, out: Path) -> Figures:
         TrainingError: a model cannot be loaded, its rows may have been learnt from, an option
             lacks what it needs, or `out` cannot be written.
     """
+    if asked.write and not (Path(asked.models[0]) / MANIFEST).is_file():
+        raise TrainingError(
+            f"--write: {asked.models[0]} is no bundle", "give a bundle as the first model"
+        )
     make_folder(out)
     models = [predictors.predictor(reference) for reference in asked.models]
     rows, split, which = _rows(asked, [model.manifest for model in models])
@@ -98,9 +103,13 @@ def judge(asked: Asked, out: Path) -> Figures:
         report["strength"] = _for_each(scored, "disguise", lambda one: one.strength(rows))
     if asked.bias:
         report["bias"] = _bias(scored, asked.bias)
-    report |= _maps(asked, first, rows)
+    found, maps = _other_scales(asked, first, rows)
+    report |= found
     pictures = draw(_panels(scored, rows), out)
     write_report(out, report, pictures)
+    if asked.write:
+        manifest = amend(Path(asked.models[0]), _for_the_card(report, first.name), maps)
+        say(f"{asked.models[0]} states what was measured; it is version {manifest.version} now")
     return report
 
 
@@ -301,10 +310,10 @@ def _bias(scored: Sequence[Scored], files: Sequence[Path]) -> Figures:
     )
 
 
-def _maps(asked: Asked, first: Scored, rows: Rows) -> Figures:
-    """Compare with the bundle before and with Perspective's scale, and write the maps if asked."""
+def _other_scales(asked: Asked, first: Scored, rows: Rows) -> tuple[Figures, dict[str, Maps]]:
+    """Compare with the bundle before and with Perspective's scale, and fit the maps to both."""
     found: Figures = {}
-    maps = {}
+    maps: dict[str, Maps] = {}
     if asked.against:
         old = Scored.of(predictors.predictor(asked.against), rows)
         figures, fitted = swap(
@@ -316,15 +325,19 @@ def _maps(asked: Asked, first: Scored, rows: Rows) -> Figures:
         texts, theirs = read_perspective(asked.perspective)
         say("scoring the comments with Perspective's scores")
         found["perspective"], maps[NAME] = perspective(first.by_label(texts), theirs)
-    if asked.write_maps:
-        if not maps or first.model.manifest is None:
-            raise TrainingError(
-                "--write-maps: there is no map, or no bundle to write it to",
-                "give --against or --perspective, and a bundle as the first model",
-            )
-        for name, fitted in maps.items():
-            manifest = with_score_map(Path(asked.models[0]), name, fitted)
-            say(f"{asked.models[0]} has the map {name}; it is version {manifest.version} now")
+    return found, maps
+
+
+def _for_the_card(report: Figures, name: str) -> Figures:
+    """Return what the first model's card has sections for; of bias not every single group."""
+    found = {key: report[key][name] for key in ("strength", "bias") if name in report.get(key, {})}
+    if "bias" in found:
+        found["bias"] = {
+            file: {key: value for key, value in figures.items() if key != "terms"}
+            for file, figures in found["bias"].items()
+        }
+    if "perspective" in report:
+        found["perspective"] = report["perspective"]
     return found
 
 

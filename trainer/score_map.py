@@ -5,26 +5,19 @@ community has set still flags the same share. To Perspective's: by isotonic regr
 comments that Perspective itself has scored.
 """
 
-import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from scipy.stats import spearmanr  # type: ignore[import-untyped]  # ships no types
 from sklearn.isotonic import IsotonicRegression
 
-from schemas.bundle import CARD, MANIFEST, BundleManifest, ScoreMap, content_version, read_manifest
-from schemas.errors import TrainingError
+from schemas.bundle import ScoreMap
 from trainer.bootstrap import Floats
-from trainer.card import card
 from trainer.evaluate import Figures
 
 KNOTS: Final = 33
 THRESHOLDS: Final = (0.5, 0.7, 0.9)  # that people have set on Perspective's scale
 _DIGITS: Final = 6
-
-Maps = Mapping[str, ScoreMap]
 
 
 def by_quantiles(ours: Floats, theirs: Floats) -> ScoreMap:
@@ -86,37 +79,6 @@ def agreement(score_map: ScoreMap, ours: Floats, theirs: Floats) -> Figures:
             f"{t:g}": [int((mapped >= t).sum()), int((theirs >= t).sum())] for t in THRESHOLDS
         },
     }
-
-
-def with_score_map(bundle: Path, name: str, maps: Maps) -> BundleManifest:
-    """Add maps to a bundle under a name, in place; it becomes another version.
-
-    The manifest and the card are written anew, each whole or not at all; no other file changes.
-
-    Raises:
-        BundleError: the bundle has no manifest, or one that was changed.
-        TrainingError: it cannot be written.
-    """
-    read_manifest(bundle)
-    contents: dict[str, Any] = json.loads((bundle / MANIFEST).read_bytes())
-    added = {label: found.model_dump(mode="json") for label, found in maps.items()}
-    contents["score_maps"] = contents.get("score_maps", {}) | {name: added}
-    contents["version"] = content_version(contents)
-    manifest = BundleManifest.model_validate(contents)
-    try:
-        _write(bundle / CARD, card(manifest))
-        _write(bundle / MANIFEST, json.dumps(contents, indent=2, ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise TrainingError(
-            f"{bundle} cannot be written: {error.strerror}", "look at its rights and the free space"
-        ) from error
-    return manifest
-
-
-def _write(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
 
 
 def _map(x: Floats, y: Floats) -> ScoreMap:

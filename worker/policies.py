@@ -1,5 +1,7 @@
 """Which policy holds: the one that was given, or the bundle's own thresholds."""
 
+from collections.abc import Mapping
+from math import inf
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -7,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from schemas.bundle import BundleManifest
+from schemas.bundle import BundleManifest, ScoreMap
 from schemas.errors import SettingsError
 from schemas.policy import LabelPolicy, Policy
 
 # Where nobody gave a policy: removed unread where 95 of 100 such comments have the label.
 # Probabilities are calibrated, so this means the same for each label.
 REMOVE_AT: Final = 0.95
+
+
+Maps = Mapping[str, ScoreMap]
 
 
 class Thresholds(NamedTuple):
@@ -26,9 +31,10 @@ class Thresholds(NamedTuple):
 class Policies:
     """Thresholds by community, as arrays in the bundle's order of labels."""
 
-    def __init__(self, policy: Policy, labels: list[str]) -> None:
+    def __init__(self, policy: Policy, labels: list[str], maps: Maps | None = None) -> None:
         self.version = policy.version
         self._labels = labels
+        self._maps = maps or {}
         self._default = self._arrays(policy.default)
         self._communities = {
             name: self._arrays(policy.for_community(name)) for name in policy.communities
@@ -39,18 +45,28 @@ class Policies:
         return self._communities.get(community or "", self._default)
 
     def _arrays(self, by_label: dict[str, LabelPolicy]) -> Thresholds:
-        chosen = [by_label[label] for label in self._labels]
-        return Thresholds(
-            np.array([c.review for c in chosen]),
-            np.array([np.inf if c.remove is None else c.remove for c in chosen]),
-        )
+        chosen = [self._on_our_scale(label, by_label[label]) for label in self._labels]
+        return Thresholds(*(np.array(column) for column in zip(*chosen, strict=True)))
+
+    def _on_our_scale(self, label: str, chosen: LabelPolicy) -> tuple[float, float]:
+        """Return both thresholds in probabilities of the bundle's own.
+
+        Mapped are the thresholds, once, rather than every score: a map is monotone, so that the
+        decisions are the same.
+        """
+        review, remove = chosen.review, inf if chosen.remove is None else chosen.remove
+        score_map = self._maps.get(label)
+        if score_map is None:
+            return review, remove
+        return score_map.threshold(review), score_map.threshold(remove)
 
 
 def load_policies(file: Path | None, manifest: BundleManifest) -> Policies:
     """Read the policy file, or make a policy of the bundle's thresholds.
 
     Raises:
-        SettingsError: the file cannot be read, or speaks of other labels than the bundle.
+        SettingsError: the file cannot be read, or speaks of other labels than the bundle or of
+            a scale that it has no map to.
     """
     if file is None:
         return Policies(_of_bundle(manifest), manifest.labels)
@@ -69,7 +85,23 @@ def load_policies(file: Path | None, manifest: BundleManifest) -> Policies:
             f"bundle `{manifest.name}` has {', '.join(sorted(manifest.labels))}",
             "give each label of the bundle its entry in `default`",
         )
-    return Policies(policy, manifest.labels)
+    return Policies(policy, manifest.labels, _maps(file, policy, manifest))
+
+
+def _maps(file: Path, policy: Policy, manifest: BundleManifest) -> Maps:
+    """Return the maps to the scale that the policy's thresholds are on."""
+    if policy.scale is None or policy.scale == manifest.version:
+        return {}
+    maps = manifest.score_maps.get(policy.scale, {})
+    if missing := [label for label in manifest.labels if label not in maps]:
+        raise SettingsError(
+            f"policy {file}: scale: bundle `{manifest.name}` {manifest.version} has no map to "
+            f"{policy.scale} for {', '.join(missing)}; it has maps to "
+            f"{', '.join(manifest.score_maps) or 'no other scale'}",
+            "leave `scale` out to set thresholds on the bundle's own probabilities, or add a map: "
+            "`tidegate evaluate --against OLD --write`",
+        )
+    return maps
 
 
 def _of_bundle(manifest: BundleManifest) -> Policy:

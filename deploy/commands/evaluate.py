@@ -25,7 +25,9 @@ _FILE = click.Path(path_type=Path)
 @click.option("--against", metavar="BUNDLE", help="Show what the first would flip in its place.")
 @click.option("--bias", type=_FILE, multiple=True, help="Comments that name groups of people.")
 @click.option("--perspective", type=_FILE, help="Comments with Perspective's own scores.")
-@click.option("--write-maps", is_flag=True, help="Add the maps of these two to the first bundle.")
+@click.option(
+    "--write", is_flag=True, help="Add what was measured, and the maps, to the first bundle."
+)
 @click.option("--disguise/--no-disguise", default=True, help="Judge disguised rows, too.")
 @click.option("--json", "as_json", is_flag=True, help="The report on standard output.")
 def command(
@@ -40,6 +42,9 @@ def command(
     with --rows held-out: they are split as in training, the rows that were held out are judged,
     and a bundle of another split is refused. With other files all rows are judged; that the
     models have never seen them is for you to know.
+
+    With --write the first bundle's card states the figures on disguise and bias, and bundle.json
+    gets the maps to the scales of --against and --perspective (docs/policy.md says what for).
 
     Writes report.html with its pictures in it, the pictures, and report.json to OUT.
 

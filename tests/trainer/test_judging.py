@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def test_the_whole_report_of_a_bundle_its_peer_and_tfidf(
     arguments = [
         *("evaluate", str(copy), str(bundle), "--data", str(made_file), "--rows", "held-out"),
         *("--baseline", "--against", str(bundle), "--perspective", str(scored_file)),
-        *("--write-maps", "--json", "--out", str(out)),
+        *("--write", "--json", "--out", str(out)),
     ]
 
     result = CliRunner().invoke(main, arguments)
@@ -53,7 +54,11 @@ def test_the_whole_report_of_a_bundle_its_peer_and_tfidf(
     assert {"strength", "swap", "perspective", "int8"} <= report.keys()
     assert report["swap"]["labels"]["toxic"]["set"] == 0
     assert report["perspective"]["toxic"]["rank_correlation"] > 0.3
-    assert set(read_manifest(copy).score_maps) == {version, "perspective"}
+    amended = read_manifest(copy)
+    assert set(amended.score_maps) == {version, "perspective"}
+    assert amended.metrics["strength"] == report["strength"][f"tiny {version[:8]}"]
+    written = (copy / "README.md").read_text(encoding="utf-8")
+    assert {"## Disguise", "## Other scales"} <= set(written.splitlines())
     page = (out / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == 4
     assert "http" not in page
@@ -114,14 +119,15 @@ def test_a_renamed_file_is_judged_with_a_warning(
     ("more", "message"),
     [
         ({"baseline": True}, "--baseline needs rows"),
-        ({"write_maps": True}, "there is no map"),
+        ({"write": True, "models": ["nowhere"]}, "nowhere is no bundle"),
     ],
 )
 def test_an_option_that_lacks_what_it_needs_is_refused(
-    bundle: Path, made_file: Path, tmp_path: Path, more: dict[str, bool], message: str
+    bundle: Path, made_file: Path, tmp_path: Path, more: dict[str, object], message: str
 ) -> None:
     """With what to give beside it."""
-    asked = Asked([str(bundle)], [LabelledFile(made_file)], rows="all", disguise=False, **more)  # type: ignore[arg-type]  # mypy cannot see which fields
+    plain = Asked([str(bundle)], [LabelledFile(made_file)], rows="all", disguise=False)
+    asked = replace(plain, **more)  # type: ignore[arg-type]  # mypy cannot see which fields
 
     with pytest.raises(TrainingError, match=message):
         judge(asked, tmp_path)

@@ -1,17 +1,13 @@
 """Score maps: they never fall, keep the share that a threshold flags, and make a new version."""
 
-import shutil
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from schemas.bundle import MANIFEST, ScoreMap, read_manifest, verify
-from schemas.errors import BundleError
-from trainer.score_map import agreement, applied, by_quantiles, by_regression, with_score_map
+from schemas.bundle import ScoreMap
+from trainer.score_map import agreement, applied, by_quantiles, by_regression
 
 SCORES = st.lists(
     st.tuples(st.floats(0, 1, width=16), st.floats(0, 1, width=16)), min_size=2, max_size=200
@@ -40,6 +36,19 @@ def test_the_schemas_map_and_numpys_are_the_same(
     score_map = by_quantiles(ours, theirs)
 
     assert score_map(at) == pytest.approx(float(applied(score_map, np.asarray([at]))[0]))
+
+
+@given(pairs=SCORES, at=st.floats(0, 1), theirs=st.floats(0, 1))
+def test_a_mapped_threshold_decides_as_the_mapped_score_does(
+    pairs: list[tuple[float, float]], at: float, theirs: float
+) -> None:
+    """But for the last digits, where a score lies on the threshold itself."""
+    score_map = by_quantiles(*(np.asarray(column) for column in zip(*pairs, strict=True)))
+
+    threshold = score_map.threshold(theirs)
+
+    if abs(score_map(at) - theirs) > 1e-9 and abs(at - threshold) > 1e-9:
+        assert (at >= threshold) == (score_map(at) >= theirs)
 
 
 @pytest.mark.parametrize("threshold", [0.2, 0.5, 0.8, 0.95])
@@ -73,40 +82,3 @@ def test_what_is_no_monotone_map_is_refused(x: list[float], y: list[float]) -> N
     """A bundle with such a map is not read."""
     with pytest.raises(ValidationError):
         ScoreMap(x=x, y=y)
-
-
-def test_a_bundle_with_a_map_is_a_new_version_of_the_same_files(
-    bundle: Path, tmp_path: Path
-) -> None:
-    """It verifies, and carries the map; a second one joins the first."""
-    copy = shutil.copytree(bundle, tmp_path / "copy")
-    before = read_manifest(bundle)
-    score_map = ScoreMap(x=[0, 1], y=[0, 0.5])
-
-    with_score_map(copy, "perspective", {"toxic": score_map})
-    after = with_score_map(copy, "previous", {"threat": score_map})
-
-    assert read_manifest(copy) == after
-    verify(copy, after, tuple(after.files))
-    assert after.files == before.files
-    assert after.version != before.version
-    assert after.score_maps == {
-        "perspective": {"toxic": score_map},
-        "previous": {"threat": score_map},
-    }
-
-
-def test_a_map_of_a_label_that_the_bundle_lacks_is_refused(bundle: Path, tmp_path: Path) -> None:
-    """Nothing is written."""
-    copy = shutil.copytree(bundle, tmp_path / "copy")
-
-    with pytest.raises(ValidationError, match="no label"):
-        with_score_map(copy, "x", {"spam": ScoreMap(x=[0, 1], y=[0, 1])})
-
-    assert (copy / MANIFEST).read_bytes() == (bundle / MANIFEST).read_bytes()
-
-
-def test_only_a_bundle_takes_a_map(tmp_path: Path) -> None:
-    """A folder without a manifest is refused, with the way out."""
-    with pytest.raises(BundleError, match=r"bundle\.json is not there"):
-        with_score_map(tmp_path, "x", {})

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from rig.stub import THRESHOLD, stub_manifest
+from schemas.bundle import ScoreMap
 from schemas.errors import SettingsError
 from schemas.labels import LABELS
 from schemas.policy import LabelPolicy, Policy
@@ -68,6 +69,41 @@ def test_a_policy_that_is_wrong_is_named(
 
     assert str(path) in caught.value.what
     assert named in caught.value.what
+
+
+HALVES = {label: ScoreMap(x=[0, 0.8, 1], y=[0, 0.4, 0.9]) for label in LABELS}
+
+
+def test_thresholds_on_another_scale_are_brought_to_the_bundles_own(tmp_path: Path) -> None:
+    """0.4 there is 0.8 here; what that scale never reaches is never flagged; null stays never."""
+    manifest = stub_manifest().model_copy(update={"score_maps": {"perspective": HALVES}})
+    default = {label: {"review": 0.4} for label in LABELS} | {
+        "toxic": {"review": 0.65, "remove": 0.95}
+    }
+    path = policy_file(tmp_path, scale="perspective", default=default)
+
+    found = load_policies(path, manifest).thresholds("anywhere")
+
+    assert found.review.tolist() == pytest.approx([0.9] + [0.8] * 5)
+    assert found.remove.tolist() == [np.inf] * 6
+
+
+def test_a_scale_that_is_the_bundles_own_needs_no_map(tmp_path: Path) -> None:
+    """The policy that came with the bundle before goes on after a swap back."""
+    path = policy_file(tmp_path, scale=stub_manifest().version)
+
+    assert load_policies(path, stub_manifest()).thresholds(None).review.tolist() == [0.5] * 6
+
+
+def test_a_scale_without_a_map_for_each_label_is_refused(tmp_path: Path) -> None:
+    """Missing labels are named, and the scales that there are."""
+    maps = {"perspective": {k: v for k, v in HALVES.items() if k != "threat"}}
+    manifest = stub_manifest().model_copy(update={"score_maps": maps})
+
+    for scale, missing in (("perspective", "for threat;"), ("prespective", "for toxic, ")):
+        with pytest.raises(SettingsError, match=missing) as caught:
+            load_policies(policy_file(tmp_path, scale=scale), manifest)
+        assert "it has maps to perspective" in caught.value.what
 
 
 def test_a_policy_file_that_is_missing_is_named(tmp_path: Path) -> None:
