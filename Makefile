@@ -60,6 +60,7 @@ lock:  ## make the lock files anew (needs uv)
 	uv pip compile pyproject.toml $(LOCK) --extra build --extra train --extra dev -o requirements-full.txt
 	uv pip compile pyproject.toml $(LOCK) --extra build --extra dev -c requirements-full.txt -o requirements-dev.txt
 	uv pip compile pyproject.toml $(LOCK) --extra build -c requirements-full.txt -o requirements.txt
+	uv pip compile pyproject.toml $(LOCK) --extra build --extra sign -c requirements-full.txt -o requirements-image.txt
 
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
 

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "ensemble": "deploy.commands.ensemble",
     "reconcile": "deploy.commands.reconcile",
     "evaluate": "deploy.commands.evaluate",
+    "sign": "deploy.commands.sign",
     "schemas": "deploy.commands.schemas",
 }
 
@@ -39,6 +40,7 @@ SUMMARIES: Final = {
     "ensemble": "Several models in, a teacher for a smaller one out.",
     "reconcile": "Read the topics, and prove that each comment has exactly one outcome.",
     "evaluate": "Bundles and other models, judged on the same rows.",
+    "sign": "Sign a bundle, for workers that load no other.",
     "schemas": "Write the JSON Schemas and the AsyncAPI document.",
 }
 

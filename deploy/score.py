@@ -37,7 +37,9 @@ class Rooms:
     """
 
     def __init__(self, settings: Settings) -> None:
-        bundle = open_bundle(settings.bundle, allow_unsigned=settings.allow_unsigned)
+        bundle = open_bundle(
+            settings.bundle, allow_unsigned=settings.allow_unsigned, key=settings.bundle_key
+        )
         tokenise = tokeniser(bundle, settings)
         policies = load_policies(settings.policy, bundle.manifest)
         # What comes by hand is no publisher's bug: of a long text head and tail are judged.

@@ -17,6 +17,7 @@ from schemas.contract import Contract, Name, Probability
 from schemas.errors import BundleError
 
 MANIFEST: Final = "bundle.json"
+SIGNATURE: Final = "bundle.json.sig"
 CONFIG: Final = "config.json"
 TOKENIZER: Final = "tokenizer.json"
 GOLDEN: Final = "golden.json"

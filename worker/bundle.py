@@ -17,33 +17,42 @@ from schemas.bundle import (
     read_manifest,
 )
 from schemas.errors import BundleError
+from worker.signature import check_signature
 
 MAX_LENGTH: Final = 512  # of a checkpoint that does not say how far its positions reach
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle's folder and its manifest. `signed`: the manifest was written by the trainer."""
+    """A bundle's folder and its manifest. `hashed`: the manifest has the hashes of its files."""
 
     folder: Path
     manifest: BundleManifest
-    signed: bool
+    hashed: bool
 
     def has(self, name: str) -> bool:
         """Say whether a file is there, without looking into it."""
         return (self.folder / name).is_file()
 
 
-def open_bundle(reference: str, *, allow_unsigned: bool) -> Bundle:
+def open_bundle(reference: str, *, allow_unsigned: bool, key: Path | None = None) -> Bundle:
     """Open a bundle by folder, or a checkpoint by folder or by its name on the hub.
 
+    Args:
+        reference: a folder, or a name.
+        allow_unsigned: a checkpoint that nothing vouches for will do.
+        key: with whose private half the bundle must be signed; then no checkpoint will do.
+
     Raises:
+        SettingsError: the key cannot be read.
         BundleError: there is no such thing, it is broken, or it is a mere checkpoint and
             nobody said that it may be trusted.
     """
     folder = Path(reference)
     if (folder / MANIFEST).is_file():
-        return Bundle(folder, read_manifest(folder), signed=True)
+        if key is not None:
+            check_signature(folder, key)
+        return Bundle(folder, read_manifest(folder), hashed=True)
     if folder.is_dir() and not (folder / CONFIG).is_file():
         raise BundleError(
             f"bundle `{reference}`: neither {MANIFEST} nor {CONFIG} is in it",
@@ -53,6 +62,11 @@ def open_bundle(reference: str, *, allow_unsigned: bool) -> Bundle:
         raise BundleError(
             f"bundle `{reference}`: there is no such folder",
             "give --bundle (TIDEGATE_BUNDLE) the folder that `tidegate train` wrote",
+        )
+    if key is not None:
+        raise BundleError(
+            f"`{reference}` is a checkpoint without {MANIFEST}: there is nothing to sign",
+            "make a bundle of it, or unset TIDEGATE_BUNDLE_KEY",
         )
     if not allow_unsigned:
         raise BundleError(
@@ -112,4 +126,4 @@ def _checkpoint(folder: Path, name: str) -> Bundle:
         },
     }
     manifest = BundleManifest.model_validate(raw | {"version": content_version(raw)})
-    return Bundle(folder, manifest, signed=False)
+    return Bundle(folder, manifest, hashed=False)

@@ -41,7 +41,9 @@ def run_worker(settings: Settings) -> None:
     """
     shared = Shared(settings, Stop(settings.publish.drain_s))
     heed_signals(shared.stop)  # first: a signal must find its handler, also as PID 1
-    bundle = open_bundle(settings.bundle, allow_unsigned=settings.allow_unsigned)
+    bundle = open_bundle(
+        settings.bundle, allow_unsigned=settings.allow_unsigned, key=settings.bundle_key
+    )
     policies = load_policies(settings.policy, bundle.manifest)
     check_topics(settings, admin_client(settings))
     judge = Judge(bundle.manifest, policies, settings.topics)
@@ -67,7 +69,7 @@ def run_worker(settings: Settings) -> None:
 
 def tokeniser(bundle: Bundle, settings: Settings) -> BundleTokeniser:
     """Load the bundle's tokeniser, after a look at its hash: a regex in it is code, too."""
-    if bundle.signed:
+    if bundle.hashed:
         verify(bundle.folder, bundle.manifest, ())
     limits = settings.limits
     return BundleTokeniser(

@@ -14,6 +14,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    FilePath,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -63,8 +64,10 @@ REFUSED_PROPERTIES: Final = {
     "max.in.flight": "idempotence allows at most five",
     "max.in.flight.requests.per.connection": "idempotence allows at most five",
     "max.poll.interval.ms": "set TIDEGATE_INTAKE__MAX_POLL_INTERVAL_S",
+    "log.connection.close": "a producer is rebuilt when it says that a connection broke",
     "message.max.bytes": "the topics decide how large a record may be",
     "message.timeout.ms": "it follows the transaction's timeout",
+    "metadata.recovery.strategy": "a producer that starts over may wait for ever",
     "partition.assignment.strategy": "the claims need cooperative assignment",
     "partitioner": "verdicts and tombstones of a comment must meet on one partition",
     "queued.max.messages.kbytes": "set TIDEGATE_INTAKE__PREFETCH_KIB",
@@ -308,6 +311,11 @@ class Settings(BaseSettings):
     )
     allow_unsigned: bool = Field(
         default=False, description="Load a checkpoint that has no bundle.json: you trust it."
+    )
+    bundle_key: FilePath | None = Field(
+        default=None,
+        description="A public key in PEM: the bundle must be signed with its private half. "
+        "Needs tidegate[sign].",
     )
     policy: Path | None = Field(
         default=None, description="A policy as JSON; default: the bundle's own thresholds."

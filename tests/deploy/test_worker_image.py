@@ -103,7 +103,7 @@ def test_the_user_is_a_number_and_not_root() -> None:
 
 def test_packages_come_by_hash_and_never_as_source(root: Path) -> None:
     """The lock has a hash for each package, pip insists on it, and no build script runs."""
-    entries = re.split(r"\n(?=\S)", (root / "requirements.txt").read_text().strip())
+    entries = re.split(r"\n(?=\S)", (root / "requirements-image.txt").read_text().strip())
     installs = [rest for name, rest in instructions() if name == "RUN" and " install --r" in rest]
 
     assert entries

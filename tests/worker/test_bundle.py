@@ -53,7 +53,7 @@ def test_a_trusted_checkpoint_brings_its_own_labels(tmp_path: Path) -> None:
     """Thresholds of one half, logits as they are, as long as its positions reach."""
     found = open_bundle(str(write_checkpoint(tmp_path)), allow_unsigned=True)
 
-    assert not found.signed
+    assert not found.hashed
     assert found.manifest.labels == ["a", "b"]
     assert found.manifest.thresholds == {"a": 0.5, "b": 0.5}
     assert found.manifest.max_length == 64
@@ -102,13 +102,13 @@ def test_a_tokeniser_is_verified_before_it_is_read(tmp_path: Path) -> None:
     (tmp_path / TOKENIZER).write_text("{}")
 
     with pytest.raises(BundleError, match=f"{CONFIG} is needed"):
-        tokeniser(Bundle(tmp_path, stub_manifest(), signed=True), Settings())
+        tokeniser(Bundle(tmp_path, stub_manifest(), hashed=True), Settings())
 
 
 @pytest.mark.parametrize("engine", ["openvino", "torch"])
 def test_weights_are_verified_before_they_are_read(tmp_path: Path, engine: str) -> None:
     """Whichever engine asks for them."""
-    bundle = Bundle(tmp_path, stub_manifest(), signed=True)
+    bundle = Bundle(tmp_path, stub_manifest(), hashed=True)
     settings = ScoringSettings.model_validate({"engine": engine})
 
     with pytest.raises((BundleError, SettingsError), match=r"is needed|not installed"):
@@ -143,7 +143,7 @@ class Engine:
 def bundle_with(golden_comments: Any, folder: Path) -> Bundle:
     """Return a bundle with such golden comments."""
     (folder / GOLDEN).write_text(json.dumps(golden_comments))
-    return Bundle(folder, stub_manifest(), signed=True)
+    return Bundle(folder, stub_manifest(), hashed=True)
 
 
 def comments(probability: float = 0.5, number: int = 8, labels: Sequence[str] = LABELS) -> Any:
@@ -200,5 +200,5 @@ def test_a_bundle_without_golden_comments_is_refused(tmp_path: Path) -> None:
     """An engine that nobody could try is not trusted."""
     with pytest.raises(BundleError, match=GOLDEN.replace(".", r"\.")):
         golden.check(
-            Bundle(tmp_path, stub_manifest(), signed=True), stub_tokenise, scorer(Engine())
+            Bundle(tmp_path, stub_manifest(), hashed=True), stub_tokenise, scorer(Engine())
         )

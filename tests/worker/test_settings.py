@@ -19,6 +19,7 @@ from worker.settings import (
 WRONG = {
     "TIDEGATE_BUNDLE": "",
     "TIDEGATE_ALLOW_UNSIGNED": "perhaps",
+    "TIDEGATE_BUNDLE_KEY": "/no/such/file",
     "TIDEGATE_SLOT": "a b",
     "TIDEGATE_KAFKA__BOOTSTRAP_SERVERS": "",
     "TIDEGATE_KAFKA__GROUP_ID": "",

@@ -1,5 +1,7 @@
 """Transactions against a cluster with a script: each answer to each failure."""
 
+import logging
+
 import pytest
 from confluent_kafka import KafkaError, TopicPartition
 
@@ -147,10 +149,10 @@ def test_without_a_doubt_nothing_is_rebuilt(
 
 
 @pytest.mark.parametrize("trouble", ["req_timeouts", "disconnects"])
-def test_a_request_to_the_coordinator_that_may_arrive_late_is_a_doubt(
+def test_a_request_that_may_arrive_late_is_a_doubt(
     trouble: str, cluster: FakeCluster, transactions: Transactions
 ) -> None:
-    """Only statistics show it; the error callback does not (KAFKA-17754)."""
+    """Statistics and log show it; the error callback does not (KAFKA-17754)."""
     tell = cluster.properties["stats_cb"]
     tell(f'{{"brokers": {{"a": {{"name": "TxnCoordinator", "{trouble}": 0}}}}}}')
     transactions.recover()
@@ -160,6 +162,24 @@ def test_a_request_to_the_coordinator_that_may_arrive_late_is_a_doubt(
     transactions.recover()
 
     assert cluster.called("new") == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "producers"),
+    [
+        ("[thrd:b:9092/2]: b:9092/2: Disconnected (after 451ms in state UP)", 2),
+        ("[thrd:b:9092/2]: b:9092/2: Connect failed: refused (after 0ms in state CONNECT)", 1),
+    ],
+)
+def test_a_connection_that_broke_is_a_doubt_before_the_next_window(
+    line: str, producers: int, cluster: FakeCluster, transactions: Transactions
+) -> None:
+    """Offsets that come late would take the place of the next ones; statistics come too late."""
+    cluster.properties["logger"].log(logging.INFO, "%s [%s] %s", "FAIL", "a producer", line)
+
+    transactions.recover()
+
+    assert cluster.called("new") == producers
 
 
 def test_a_request_that_was_answered_and_sent_again_is_no_doubt(

@@ -48,7 +48,7 @@ def load_scorer(
         )
     scorer = Scorer(engine, bundle.manifest, budget)
     scorer.probabilities(tokenise([""])[0].ids)  # primes the engine
-    worst = golden.check(bundle, tokenise, scorer) if bundle.signed else None
+    worst = golden.check(bundle, tokenise, scorer) if bundle.hashed else None
     log.info(
         "engine ready",
         engine=engine.description,
@@ -97,7 +97,7 @@ def _engine(
 
 def _verify(bundle: Bundle, weights: str) -> None:
     """Check the hashes of what is about to be read."""
-    if bundle.signed:
+    if bundle.hashed:
         verify(bundle.folder, bundle.manifest, (weights,))
     elif not bundle.has(weights) or not bundle.has(TOKENIZER):
         raise BundleError(f"checkpoint `{bundle.manifest.name}` has no {weights}")
