@@ -1,34 +1,14 @@
 """Several models as one: for each label the mean of the probabilities of those that know it."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from schemas.bundle import FLOAT_WEIGHTS, MANIFEST
 from schemas.errors import TrainingError
 from schemas.labels import LABELS
 from trainer.bootstrap import Floats
-from trainer.predictors import Predictor, predictor
+from trainer.predictors import Predictor
 from trainer.say import say
-
-
-def member(reference: str) -> Predictor:
-    """Load a member: a bundle with float weights, or a model by folder or by name on the hub.
-
-    An int8 model is no member: in a batch its neighbours move its probabilities.
-
-    Raises:
-        BundleError: a bundle is incomplete or was changed.
-        TrainingError: a bundle has no float weights, or a model cannot be loaded.
-    """
-    folder = Path(reference)
-    if (folder / MANIFEST).is_file() and not (folder / FLOAT_WEIGHTS).is_file():
-        raise TrainingError(
-            f"bundle `{folder}`: {FLOAT_WEIGHTS} is not in the folder, a member needs it",
-            "a shipped bundle has the int8 model only; give the one that `tidegate train` wrote",
-        )
-    return predictor(reference)
 
 
 def mean_of(members: Sequence[Predictor], labels: Sequence[str] = LABELS) -> Predictor:

@@ -10,8 +10,8 @@ import numpy as np
 from trainer import data
 from trainer.bootstrap import Floats
 from trainer.data import LabelledFile
-from trainer.ensemble import held_out_by, mean_of, member
-from trainer.predictors import Predictor
+from trainer.ensemble import held_out_by, mean_of
+from trainer.predictors import Predictor, predictor
 from trainer.say import say
 from trainer.teacher import refuse_out, write_teacher
 
@@ -28,7 +28,8 @@ def teach(
     """Write what an ensemble says of each text of some files.
 
     Args:
-        members: bundles by folder, or models by folder or by name on the hub.
+        members: bundles by folder, or models by folder or by name on the hub. A bundle without
+            float weights, as the shipped one, speaks in int8: four times as fast on a CPU.
         files: labelled files, the same as for `tidegate train`; labels and weights play no part.
         unlabelled: further files with texts.
         out: the teacher file, .jsonl or .parquet, whole or not at all.
@@ -42,7 +43,7 @@ def teach(
     refuse_out(out, [path.resolve() for path in [*(f.path for f in files), *unlabelled]])
     texts = [*data.read_files(files).texts, *data.read_texts(unlabelled)]
     texts = list(dict.fromkeys(texts))
-    loaded = [member(reference) for reference in members]
+    loaded = [predictor(reference) for reference in members]
     held_out = held_out_by(loaded)
     ensemble = mean_of(loaded)
     say(f"{len(texts):,} texts, {len(loaded)} members: {', '.join(one.name for one in loaded)}")

@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from transformers import AutoModelForSequenceClassification
 
-from schemas.bundle import MANIFEST, BundleManifest, Calibration
+from schemas.bundle import BundleManifest, Calibration
 from schemas.errors import TrainingError
 from schemas.labels import LABELS
 from trainer.bootstrap import Floats
 from trainer.data import LabelledFile, read_files
-from trainer.ensemble import held_out_by, mean_of, member
+from trainer.ensemble import held_out_by, mean_of
+from trainer.export import ship
 from trainer.model import load_model
-from trainer.predictors import Predictor
+from trainer.predictors import Predictor, predictor
 from trainer.teacher import HELD_OUT, read_teacher
 from trainer.teaching import pace, teach
 
@@ -175,12 +176,19 @@ def test_a_member_of_which_it_is_not_known_what_it_held_out_is_named_aloud(
     assert "WARNING: nothing says which rows 2. b held out" in capfd.readouterr().err
 
 
-def test_a_bundle_without_float_weights_is_no_member(tmp_path: Path) -> None:
-    """It says what is missing and which bundle has it."""
-    (tmp_path / MANIFEST).write_text("{}")
+def test_a_shipped_bundle_is_a_member_in_int8_whatever_stands_beside_a_comment(
+    bundle: Path, tmp_path: Path
+) -> None:
+    """Its scales are static: what it says of a comment does not lean on the batch."""
+    ship(bundle, tmp_path / "shipped")
+    texts = ["a rotten idiot", *(f"the song of page {n}" for n in range(300))]
 
-    with pytest.raises(TrainingError, match=r"model\.safetensors is not in the folder"):
-        member(str(tmp_path))
+    teacher = mean_of([predictor(str(tmp_path / "shipped")), predictor(str(bundle))])
+
+    floating = predictor(str(bundle)).probabilities(texts)
+    assert np.abs(teacher.probabilities(texts) - floating).max() < 0.1
+    alone = np.concatenate([teacher.probabilities([text]) for text in texts[:20]])
+    np.testing.assert_allclose(alone, teacher.probabilities(texts)[:20], atol=1e-5)
 
 
 def test_nothing_is_written_if_a_member_cannot_be_loaded(
