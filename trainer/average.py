@@ -52,13 +52,14 @@ class Member:
         return f"{self.manifest.name} {self.manifest.version}"
 
 
-def average(
+def average(  # noqa: PLR0913 - the options of `tidegate average`
     members: Sequence[Path],
     files: Sequence[LabelledFile],
     out: Path,
     *,
     name: str,
     split_seed: int = 0,
+    precision: float | None = None,
 ) -> None:
     """Make one bundle of several: mean of weights, calibrated, quantised and judged anew.
 
@@ -68,6 +69,7 @@ def average(
         out: the folder that becomes the bundle, whole or not at all.
         name: of the bundle.
         split_seed: with which the members were trained.
+        precision: that the thresholds are to give; None: those of the best F1.
 
     Raises:
         CommentsFileError: a file cannot be read.
@@ -110,6 +112,7 @@ def average(
             parts=parts,
             positive_weights=ones,
             budget=BUDGET,
+            precision=precision,
             metrics={"average": _figures(found, kept, losses)},
         ),
         out,

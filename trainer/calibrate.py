@@ -45,19 +45,27 @@ class Scale:
         return scaled
 
 
-def fit_scale(logits: Floats, labels: Labels, positive_weights: Sequence[float]) -> Scale:
+def fit_scale(
+    logits: Floats,
+    labels: Labels,
+    positive_weights: Sequence[float],
+    precision: float | None = None,
+) -> Scale:
     """Fit the scaling of every label, then its threshold, on rows that were not learnt from.
 
     Args:
         logits: [rows, labels].
         labels: [rows, labels] in 0..1, NaN where not known.
         positive_weights: [labels] of a positive in the loss.
+        precision: that the thresholds are to give; None: those of the best F1.
     """
     calibration = tuple(
         platt(logits[:, i], labels[:, i], weight) for i, weight in enumerate(positive_weights)
     )
     scores = Scale(calibration, ()).probabilities(logits)
-    thresholds = tuple(best_threshold(scores[:, i], labels[:, i]) for i in range(labels.shape[1]))
+    thresholds = tuple(
+        best_threshold(scores[:, i], labels[:, i], precision) for i in range(labels.shape[1])
+    )
     return Scale(calibration, thresholds)
 
 
@@ -88,19 +96,31 @@ def platt(logits: Floats, labels: Labels, positive_weight: float) -> Calibration
     return Calibration(slope=float(np.exp(log_slope)), intercept=float(intercept))
 
 
-def best_threshold(scores: Floats, labels: Labels) -> float:
-    """Return the probability that gives one label the best F1 on these rows.
+def best_threshold(scores: Floats, labels: Labels, wanted: float | None = None) -> float:
+    """Return the probability from which one label is set, as these rows have it best.
 
     It lies halfway between two scores, is rounded to 0.001 and stays within 0.05 to 0.95. A
     label without a positive, or with nothing else, gets 0.5.
+
+    Args:
+        scores: [rows] calibrated probabilities.
+        labels: [rows] in 0..1, NaN where not known.
+        wanted: the share of those over it that have the label: the lowest threshold that gives
+            it, or 0.95 where none does. None: the threshold of the best F1.
     """
     known = np.isfinite(labels)
     positive, scores = is_set(labels[known]), scores[known]
     if positive.sum() in (0, len(positive)):
         return FALLBACK_THRESHOLD
     precision, recall, cuts = precision_recall_curve(positive, scores)
-    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    best = int(np.argmax(f1[:-1]))
+    if wanted is None:
+        f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+        best = int(np.argmax(f1[:-1]))
+    else:
+        enough = np.flatnonzero(precision[:-1] >= wanted)
+        if not len(enough):
+            return MOST_THRESHOLD
+        best = int(enough[0])
     below = cuts[best - 1] if best else 0.0
     halfway = float(np.clip((cuts[best] + below) / 2, LEAST_THRESHOLD, MOST_THRESHOLD))
     return round(halfway, 3)

@@ -209,8 +209,10 @@ def _calibration(manifest: BundleManifest) -> str:
         for label in manifest.labels
     ]
     head = ["label", "threshold", "precision", "recall", "slope", "intercept", "error"]
+    wanted = manifest.metrics.get("thresholds", {}).get("precision")
+    chosen = "the best F1" if wanted is None else f"a precision of {wanted:g}"
     return (
-        "Platt scaling per label and the thresholds of the best F1, both on the validation rows; "
+        f"Platt scaling per label and the thresholds of {chosen}, both on the validation rows; "
         "precision, recall and calibration error (15 bins of equal mass) on the held-out ones.\n\n"
         + _table(head, rows)
     )

@@ -41,6 +41,7 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
     name: str = "tide-1",
     split_seed: int = 0,
     fresh: bool = False,
+    precision: float | None = None,
     distillation: Distillation | None = None,
 ) -> None:
     """Make a bundle from labelled files.
@@ -58,6 +59,7 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
         name: of the bundle.
         split_seed: of the split; runs that are to be compared or averaged share it.
         fresh: drop the checkpoints of a run that was ended, and start anew.
+        precision: that the thresholds are to give; None: those of the best F1.
         distillation: a teacher to learn from beside the labels.
 
     Raises:
@@ -112,6 +114,7 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
             parts=parts,
             positive_weights=weights.tolist(),
             budget=settings.token_budget,
+            precision=precision,
             metrics={
                 "training": {
                     "steps": history.steps,

@@ -57,6 +57,7 @@ class Trained:
         parts: the same, tokenised.
         positive_weights: [labels] of a positive in the loss.
         budget: padded tokens in a batch.
+        precision: that the thresholds are to give; None: those of the best F1.
         metrics: how it came about, beside what is measured here.
     """
 
@@ -70,6 +71,7 @@ class Trained:
     parts: Parts
     positive_weights: Sequence[float]
     budget: int
+    precision: float | None
     metrics: Mapping[str, Any]
 
 
@@ -84,7 +86,9 @@ def make_bundle(trained: Trained, out: Path) -> BundleManifest:
     on_validation = fit.predict(model, parts.validation, budget)
     on_test = fit.predict(model, parts.test, budget)
     model.cpu()  # from here on it is written, and set beside what a CPU makes of it
-    scale = fit_scale(on_validation, split.validation.labels, trained.positive_weights)
+    scale = fit_scale(
+        on_validation, split.validation.labels, trained.positive_weights, trained.precision
+    )
     say("writing the int8 model, and judging both on the held-out rows")
     with unfinished(out) as scratch:
         bundle = scratch / "bundle"
@@ -101,6 +105,7 @@ def make_bundle(trained: Trained, out: Path) -> BundleManifest:
             "baseline": bag_of_words(_labelled(split.train), split.validation, split.test),
             "int8": judge.int8(parts.test, split.test, reference),
             "data": data_figures(trained.files, split),
+            "thresholds": {"precision": trained.precision},
             **trained.metrics,
         }
         manifest = finish(

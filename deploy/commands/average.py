@@ -21,8 +21,18 @@ _PATH = click.Path(path_type=Path)
 @click.option("--out", type=_PATH, required=True, help="The bundle's folder.")
 @click.option("--name", default="tide-1", show_default=True, help="The bundle's name.")
 @click.option("--split-seed", type=int, default=0, show_default=True, help="As in training.")
-def command(
-    members: tuple[Path, ...], data: tuple[str, ...], out: Path, name: str, split_seed: int
+@click.option(
+    "--precision",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Share of those flagged that have the label, for the thresholds.  [default: best F1]",
+)
+def command(  # noqa: PLR0913, PLR0917 - the options, all given by name
+    members: tuple[Path, ...],
+    data: tuple[str, ...],
+    out: Path,
+    name: str,
+    split_seed: int,
+    precision: float | None,
 ) -> None:
     """Make one bundle of several: the mean of their weights, which costs no more to serve.
 
@@ -38,4 +48,4 @@ def command(
     from trainer.data import labelled_file  # noqa: PLC0415 - the full install only
 
     files = [labelled_file(argument) for argument in data]
-    average(members, files, out, name=name, split_seed=split_seed)
+    average(members, files, out, name=name, split_seed=split_seed, precision=precision)

@@ -36,9 +36,9 @@ def command(
     """Write what several models say together of each comment: a teacher for a smaller model.
 
     A member is a bundle, or any classifier of several labels that transformers can load, by folder
-    or name; a bundle without float weights speaks in int8. The mean of their probabilities is taken label by
-    label; a member that lacks a label has no vote on it. Bundles must have held out the same
-    rows: train them with one --split-seed.
+    or name; a bundle without float weights speaks in int8. The mean of their probabilities is
+    taken label by label; a member that lacks a label has no vote on it. Bundles must have held
+    out the same rows: train them with one --split-seed.
 
     Then: tidegate train --data train.csv --teacher teacher.jsonl --out small
 

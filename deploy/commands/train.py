@@ -52,6 +52,11 @@ def _kind(annotation: Any) -> Any:
     help="Tokens in a piece; longer comments are cut.  [default: 128; published: 512]",
 )
 @click.option("--split-seed", type=int, default=0, show_default=True, help="Of the held-out rows.")
+@click.option(
+    "--precision",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Share of those flagged that have the label, for the thresholds.  [default: best F1]",
+)
 @click.option("--fresh", is_flag=True, help="Drop the checkpoints at OUT.run and start anew.")
 @click.option(
     "--recipe",
@@ -79,6 +84,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options, all given by name
     name: str,
     max_length: int | None,
     split_seed: int,
+    precision: float | None,
     fresh: bool,  # noqa: FBT001 - click gives it
     recipe: str,
     teacher: Path | None,
@@ -125,5 +131,6 @@ def command(  # noqa: PLR0913, PLR0917 - the options, all given by name
         name=name,
         split_seed=split_seed,
         fresh=fresh,
+        precision=precision,
         distillation=distillation,
     )

@@ -64,3 +64,19 @@ def test_the_threshold_of_the_best_f1_lies_between_the_classes() -> None:
 def test_a_label_that_has_one_class_only_gets_the_threshold_of_a_half() -> None:
     """Nothing can be chosen from such rows."""
     assert best_threshold(np.array([0.1, 0.9]), np.zeros(2, np.float32)) == 0.5
+
+
+def test_a_wanted_precision_gives_the_lowest_threshold_that_has_it() -> None:
+    """Three of the four over 0.45 have the label, both of the two over 0.65."""
+    scores = np.array([0.1, 0.4, 0.5, 0.6, 0.7, 0.8])
+    labels = np.array([0, 0, 1, 0, 1, 1], np.float32)
+
+    assert best_threshold(scores, labels, 0.7) == 0.45
+    assert best_threshold(scores, labels, 0.9) == 0.65
+
+
+def test_a_precision_that_no_threshold_gives_is_answered_by_the_highest() -> None:
+    """Rather hardly any comment than a wrong one."""
+    scores, labels = np.array([0.2, 0.9]), np.array([1, 0], np.float32)
+
+    assert best_threshold(scores, labels, 0.9) == 0.95
