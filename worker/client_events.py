@@ -5,8 +5,9 @@ Called in whichever thread serves a client's callbacks. Fields: librdkafka's STA
 
 import json
 import logging
+from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from confluent_kafka import KafkaError
@@ -39,6 +40,30 @@ CLIENT_LOG: Final = logging.getLogger("librdkafka")
 CLIENT_LOG.addFilter(_Seldom())
 
 
+class ConnectionLog:
+    """librdkafka's lines about one client: passed on, and listened to.
+
+    The line on a connection that broke stands in the client's queue before the call that met it
+    returns. Statistics say it a second later at best, and not at all of a broker that the client
+    has listed anew meanwhile.
+
+    Args:
+        broke: called when a connection broke that requests had gone out over.
+    """
+
+    def __init__(self, broke: Callable[[], None]) -> None:
+        self._broke = broke
+
+    def log(self, level: int, form: str, *parts: str) -> None:
+        """Take a line as librdkafka's Python client gives it: facility, client's name, text."""
+        if parts[0] == "FAIL" and " in state UP" in parts[-1]:
+            self._broke()
+        CLIENT_LOG.log(level, form, *parts)
+
+
+# Fields of a broker's statistics that tell of requests without an answer.
+TROUBLE: Final = ("req_timeouts", "disconnects")
+
 # Said of each broker again and again while it is away; the state is logged when it changes.
 CONNECTION: Final = frozenset(
     {KafkaError._TRANSPORT, KafkaError._RESOLVE}  # noqa: SLF001 - public constants
@@ -64,7 +89,7 @@ class ClientEvents:
         """Read lag and connection."""
         found = json.loads(statistics)
         partitions = [p for t in found.get("topics", {}).values() for p in t["partitions"].values()]
-        self._metrics.lag.set(sum(max(0, p.get("consumer_lag", 0)) for p in partitions))
+        self._metrics.lag.set(sum(map(_behind, partitions)))
         group = found.get("cgrp", {})
         if group.get("state") == "up" and group.get("join_state") == "steady":
             self._readiness.clear("group")
@@ -82,18 +107,26 @@ class ClientEvents:
             self._readiness.trouble("broker", "no broker is connected")
 
 
-def coordinator_trouble(statistics: str) -> bool:
-    """Say whether a request to a producer's coordinator may still be on its way.
+def _behind(partition: Mapping[str, Any]) -> int:
+    """Return how far the worker is behind a partition's end; 0 for one that it does not fetch.
 
-    It went out over a connection that broke, or had no answer in time. Only statistics show it;
-    errors and reports do not. A request that was refused and sent again (`txretries`) is no
-    trouble: the broker answers so, many times a minute, while the transaction before is being
-    completed, and an answered request cannot arrive late.
+    librdkafka's own `consumer_lag` stays unknown for ever: it counts from offsets that the consumer
+    has committed, and ours are committed by transactions.
+    """
+    if partition.get("fetch_state") != "active":
+        return 0
+    given, next_one = int(partition["app_offset"]), int(partition["next_offset"])
+    return max(0, int(partition["ls_offset"]) - (given if given >= 0 else next_one))
+
+
+def connection_trouble(statistics: str) -> bool:
+    """Say whether a request of a producer may still be on its way.
+
+    It went out over a connection that broke, or had no answer in time: to the coordinator of
+    transactions, or to the group's, which takes the offsets. Errors and reports do not show it.
+    A request that was refused and sent again (`txretries`) is no trouble: the broker answers so,
+    many times a minute, while the transaction before is being completed, and an answered request
+    cannot arrive late.
     """
     brokers = json.loads(statistics).get("brokers", {}).values()
-    return any(
-        broker.get(name, 0) > 0
-        for broker in brokers
-        if "TxnCoordinator" in broker.get("name", "")
-        for name in ("req_timeouts", "disconnects")
-    )
+    return any(broker.get(name, 0) > 0 for broker in brokers for name in TROUBLE)

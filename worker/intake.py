@@ -20,7 +20,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from schemas.errors import ClusterError, SettingsError
+from schemas.errors import ClusterError, SettingsError, TopicError
 from worker.client_events import CLIENT_LOG
 from worker.settings import GroupProtocol
 from worker.shared import Shared, Stop
@@ -30,6 +30,7 @@ log = structlog.get_logger()
 
 IDLE_S: Final = 0.5  # how long one call waits for a first message
 BLOCK_S: Final = 1.0  # how long the queue may be full before the partitions are paused
+LOOK_S: Final = 5.0  # how often a worker without partitions looks whether the topic is there
 # For the group's offsets, which wait for transactions that are open.
 COMMITTED_S: Final = 5.0
 COMMITTED_CALLS: Final = 8
@@ -38,6 +39,12 @@ COMMITTED_CALLS: Final = 8
 UNSUPPORTED: Final = frozenset(
     {KafkaError._UNSUPPORTED_FEATURE, KafkaError.UNSUPPORTED_VERSION}  # noqa: SLF001 - public constants
 )
+
+# What a worker must be allowed to read, by the error that says that it is not.
+RIGHTS: Final = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow Read and Describe on the topic of comments",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "allow Read on the group",
+}
 
 # What the client mends by itself, and only tells us.
 PASSING: Final = frozenset(
@@ -71,6 +78,8 @@ class Intake:
         # Fetched and not yet claimed. Callbacks take out what a revocation takes, in place:
         # a message must not be claimed under a later assignment than its own.
         self._unclaimed: list[Message] = []
+        self._topic_is_there = True  # as far as we know
+        self._looked_at = 0.0  # monotonic
         self._protocol = _first_choice(shared.settings.kafka.group_protocol)
         self._consumer = self._subscribed()
 
@@ -91,6 +100,7 @@ class Intake:
             else:
                 self._oldest_ms = None
                 self._tell_age()
+                self._look_for_topic()
 
     def stay_in_group(self) -> None:
         """Keep the membership while windows cannot be handed on; called again and again.
@@ -142,8 +152,9 @@ class Intake:
     def _heed(self, error: KafkaError, message: Message) -> None:
         code = error.code()
         auto = self._settings.kafka.group_protocol is GroupProtocol.AUTO
-        if auto and _knows_no_kip_848(error):
-            self._fall_back()
+        no_kip_848 = _why_not_kip_848(error)
+        if auto and no_kip_848:
+            self._fall_back(no_kip_848)
         elif code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - a public constant
             self._failure = ClusterError(
                 f"topic {message.topic()}, partition {message.partition()}: the group's offset "
@@ -154,13 +165,14 @@ class Intake:
         elif code in PASSING and not error.fatal():
             log.warning("consumer event", code=error.name())
         else:
-            self._failure = ClusterError(f"consumer: {error.name()}: {error.str()}")
+            hint = "set TIDEGATE_KAFKA__GROUP_PROTOCOL to auto" if no_kip_848 else RIGHTS.get(code)
+            self._failure = ClusterError(f"consumer: {error.name()}: {error.str()}", hint)
 
-    def _fall_back(self) -> None:
-        """Take the classic protocol where the broker has no KIP-848."""
+    def _fall_back(self, why: str) -> None:
+        """Take the classic protocol where KIP-848 cannot be had."""
         if self._protocol is GroupProtocol.CLASSIC:
             return
-        log.info("group protocol", chosen="classic", why="the broker does not speak KIP-848")
+        log.info("group protocol", chosen="classic", why=why)
         self._protocol = GroupProtocol.CLASSIC
         self._consumer.close()
         self._consumer = self._subscribed()
@@ -217,6 +229,31 @@ class Intake:
         except KafkaException as error:  # the successor judges these once more, as it may
             log.warning("offsets not committed", code=error.args[0].name())
 
+    def _look_for_topic(self) -> None:
+        """See whether a topic is there when no partition of it is ours.
+
+        A group whose topic was deleted is given no partitions, as one that is too many, and hears
+        no more of it. Looked at twice: a broker that has just started may not know it yet.
+
+        Raises:
+            TopicError: it is not.
+        """
+        now = monotonic()
+        if self._claims.owned() or now - self._looked_at < LOOK_S:
+            return
+        self._looked_at = now
+        topic = self._settings.topics.comments
+        try:
+            error = self._consumer.list_topics(topic, LOOK_S).topics[topic].error
+        except KafkaException:  # no broker answers: that passes
+            return
+        was_there, self._topic_is_there = self._topic_is_there, error is None
+        if error is not None and not was_there:
+            raise TopicError(
+                f"topic {topic}: {error.str()}",
+                "`tidegate topics check` says what is missing",
+            )
+
     # -- the group
 
     def _subscribed(self) -> Consumer:
@@ -264,8 +301,10 @@ class Intake:
         def assign() -> None:
             begin = _begin_where_nothing_is_committed(consumer, partitions, self._pulse.beat)
             consumer.incremental_assign(begin)
-            if self._paused:  # new ones come unpaused
+            if self._paused:
                 consumer.pause(partitions)
+            else:  # one that was lost while it was paused comes back so, and would stay so
+                consumer.resume(partitions)
             self._claims.assign(_partitions(partitions))
             self._readiness.clear("group")
             log.info("partitions assigned", partitions=_numbers(partitions))
@@ -344,11 +383,19 @@ def _begin_where_nothing_is_committed(
     )
 
 
-def _knows_no_kip_848(error: KafkaError) -> bool:
-    """Say whether the broker lacks the protocol; where the client calls it fatal, by the words."""
+def _why_not_kip_848(error: KafkaError) -> str | None:
+    """Say why the group cannot be joined by KIP-848; where the client calls it fatal, by the words.
+
+    A group whose members speak the classic protocol is taken over by the broker as a whole, but
+    not if their assignor left data of its own in the assignments, as cooperative-sticky does.
+    """
     words = error.str()
     wrapped = error.code() == KafkaError._FATAL and "ConsumerGroupHeartbeat" in words  # noqa: SLF001 - a public constant
-    return error.code() in UNSUPPORTED or (wrapped and "not supported" in words)
+    if error.code() in UNSUPPORTED or (wrapped and "not supported" in words):
+        return "the broker does not speak KIP-848"
+    if wrapped and "group id does not exist" in words:
+        return "other members of the group speak the classic protocol"
+    return None
 
 
 class HasHeaders(Protocol):

@@ -5,7 +5,13 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from confluent_kafka.admin import (
+    AdminClient,
+    ClusterMetadata,
+    ConfigResource,
+    ResourceType,
+    TopicMetadata,
+)
 
 from schemas.errors import ClusterError, TopicError
 from worker.settings import Settings, TopicSettings
@@ -18,6 +24,21 @@ ANSWER_S: Final = 15.0  # for a broker to answer at all
 ROOM_FOR_HEADERS: Final = 65_536
 
 CLIENT_BATCH: Final = 1_000_000  # bytes; librdkafka fills a batch up to this (batch.size)
+
+# What stands in the way of a connection, and what to do about it.
+NO_CONNECTION: Final = {
+    KafkaError._AUTHENTICATION: "the broker lets nobody in who cannot sign in: see "  # noqa: SLF001 - a public constant
+    "TIDEGATE_KAFKA__CLIENT__SASL_… and TIDEGATE_KAFKA__CLIENT_FILE",
+    KafkaError._SSL: "see TIDEGATE_KAFKA__CLIENT__SSL_… and SECURITY_PROTOCOL",  # noqa: SLF001 - a public constant
+    KafkaError._RESOLVE: "no address is known for that name: set "  # noqa: SLF001 - a public constant
+    "TIDEGATE_KAFKA__BOOTSTRAP_SERVERS, or mend the resolver",
+}
+
+# Below this what is acknowledged may go with a broker; the topics in which the cluster keeps
+# transactions and offsets are as much a part of the promise as ours.
+COPIES: Final = 3
+IN_SYNC: Final = 2
+STATE: Final = frozenset({"__transaction_state", "__consumer_offsets"})
 
 DAY_MS: Final = 86_400_000
 WEEK_MS: Final = 7 * DAY_MS
@@ -75,7 +96,7 @@ def admin_client(settings: Settings) -> AdminClient:
         "log_level": 0,  # what it cannot reach is said below, once
     }
     try:
-        return AdminClient(properties)
+        return _Admin(properties)
     except KafkaException as error:
         raise ClusterError(
             f"kafka client: {error.args[0].str()}", "see TIDEGATE_KAFKA__CLIENT__… and CLIENT_FILE"
@@ -103,27 +124,51 @@ def existing_topics(settings: Settings, admin: AdminClient) -> frozenset[str]:
     Raises:
         ClusterError: no broker answers.
     """
+    return frozenset(_metadata(settings, admin).topics)
+
+
+def _metadata(settings: Settings, admin: AdminClient) -> ClusterMetadata:
     try:
-        return frozenset(admin.list_topics(timeout=ANSWER_S).topics)
+        return admin.list_topics(timeout=ANSWER_S)
     except KafkaException as error:
+        why = (admin.why() if isinstance(admin, _Admin) else None) or error.args[0]
         raise ClusterError(
             f"no broker answered at {settings.kafka.bootstrap_servers} within {ANSWER_S:g} s "
-            f"({error.args[0].name()})",
-            "start one (`tidegate broker`), or set TIDEGATE_KAFKA__BOOTSTRAP_SERVERS",
+            f"({why.name()}: {why.str()})",
+            NO_CONNECTION.get(why.code())
+            or "start one (`tidegate broker`), or set TIDEGATE_KAFKA__BOOTSTRAP_SERVERS",
         ) from error
+
+
+class _Admin(AdminClient):
+    """An AdminClient that can say why it has no connection; its calls only time out."""
+
+    def __init__(self, properties: dict[str, Any]) -> None:
+        self._heard: list[KafkaError] = []
+        heeding: dict[str, Any] = {**properties, "error_cb": self._heard.append}
+        super().__init__(heeding)
+
+    def why(self) -> KafkaError | None:
+        """Return the last error that says more than that nobody answers."""
+        self.poll(0)
+        return next((e for e in reversed(self._heard) if e.code() in NO_CONNECTION), None)
 
 
 def _wrong(settings: Settings, admin: AdminClient) -> Iterator[str]:
     needed = [plan for plan in plans(settings.topics) if plan.needed]
-    exist = existing_topics(settings, admin)
+    metadata = _metadata(settings, admin)
+    exist = metadata.topics
     for plan in needed:
         if plan.name not in exist:
-            yield f"topic {plan.name} does not exist"
+            yield f"topic {plan.name} does not exist, or this user may not see it"
     configs = _configs(admin, [plan.name for plan in needed if plan.name in exist])
     for plan in needed:
         if plan.name in configs:
             yield from _wrong_cleanup(plan, configs[plan.name])
             _warn_of_weak_durability(plan.name, configs[plan.name])
+    if len(metadata.brokers) > 1:  # a single one is somebody's laptop, and has nowhere to copy to
+        for name in sorted({plan.name for plan in needed} | STATE & exist.keys()):
+            _warn_of_few_copies(name, exist.get(name), configs.get(name, {}))
     yield from _too_small(settings.topics, configs)
 
 
@@ -153,6 +198,20 @@ def _too_small(topics: TopicSettings, configs: dict[str, dict[str, str]]) -> Ite
 def _warn_of_weak_durability(name: str, config: dict[str, str]) -> None:
     if config.get("unclean.leader.election.enable") == "true":
         log.warning("topic may lose what was acknowledged: unclean leader election", topic=name)
+
+
+def _warn_of_few_copies(name: str, topic: TopicMetadata | None, config: dict[str, str]) -> None:
+    """KIP-98's promise is that of the topics: what has one copy goes with one broker."""
+    copies = [len(partition.replicas) for partition in topic.partitions.values()] if topic else []
+    if copies and min(copies) < COPIES:
+        log.warning(
+            "topic may be lost with a broker or two: few replicas", topic=name, replicas=min(copies)
+        )
+    in_sync = int(config.get("min.insync.replicas", IN_SYNC))
+    if in_sync < IN_SYNC:
+        log.warning(
+            "topic may lose what was acknowledged: min.insync.replicas", topic=name, found=in_sync
+        )
 
 
 def _configs(admin: AdminClient, names: list[str]) -> dict[str, dict[str, str]]:

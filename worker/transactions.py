@@ -14,9 +14,10 @@ from typing import Any, Final
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from schemas.errors import ClusterError, SettingsError
-from worker.client_events import CLIENT_LOG, ClientEvents, coordinator_trouble
-from worker.kafka_errors import CULPRIT, FENCED, STALE_MEMBER, Answer, answer_to
+from schemas.errors import ClusterError, SettingsError, TopicError
+from worker.bounded import Bounded
+from worker.client_events import CLIENT_LOG, ClientEvents, ConnectionLog, connection_trouble
+from worker.kafka_errors import CULPRIT, FENCED, HOPELESS, STALE_MEMBER, Answer, answer_to
 from worker.settings import Settings
 from worker.shared import Shared
 from worker.window import Outgoing
@@ -74,6 +75,7 @@ class Transactions:
         self._stop = shared.stop
         self._make = make
         self._producer: Producer | None = None
+        self._sending = Bounded("offsets")
         self._fenced_at = -REBUILD_EVERY_S  # monotonic
         self._reports: dict[int, KafkaError] = {}  # of messages refused for what they are
         self._certain: set[int] = set()  # places that were refused, or sent, alone
@@ -88,7 +90,6 @@ class Transactions:
         Raises:
             ClusterError: the cluster refuses us, or draining is overdue.
         """
-        self._doubt = None
         try:
             self._producer = self._make(self._properties())
         except KafkaException as error:  # properties that do not go together
@@ -98,6 +99,8 @@ class Transactions:
         failure = self._call(self._producer.init_transactions, CALL_S)
         if failure:
             raise _refused("init_transactions", failure)
+        self._serve()
+        self._doubt = None  # what broke before it was initialised can end none of its transactions
         self._readiness.clear("transaction")
 
     def idle(self) -> None:
@@ -112,7 +115,9 @@ class Transactions:
 
         Raises:
             ClusterError: as `open`.
+            TopicError: a topic was deleted.
         """
+        self.idle()  # what the client has to say about the window before is heard now
         if self._doubt is None:
             return
         if self._stop.overdue():
@@ -129,6 +134,22 @@ class Transactions:
         self._producer = None
         del old
         self.open()
+        if self._aborts_in_a_row > 1:
+            self._look_for_topics()
+
+    def _look_for_topics(self) -> None:
+        """What waits for a topic that was deleted is aborted again and again, and says not why."""
+        try:
+            found = self._built().list_topics(timeout=CALL_S).topics
+        except KafkaException:
+            return  # no broker answers: that passes
+        topics = self._settings.topics
+        gone = [t for t in (topics.verdicts, topics.flags, topics.dead_letters) if t not in found]
+        if gone:
+            raise TopicError(
+                f"topic {', '.join(gone)} does not exist any more",
+                "`tidegate topics create` makes what is missing",
+            )
 
     def send(
         self,
@@ -158,8 +179,8 @@ class Transactions:
         if not failure:
             failure = self._produce(producer, messages, end)
         if not failure:
-            send = partial(producer.send_offsets_to_transaction, offsets, metadata)
-            failure = self._call(send, CALL_S, end=end)
+            send = partial(producer.send_offsets_to_transaction, offsets, metadata, CALL_S)
+            failure = self._call(partial(self._bounded, send), end=end)
         if failure:
             raise self._after_failed_send(failure)
 
@@ -177,6 +198,8 @@ class Transactions:
             return
         if answer_to(failure) is Answer.PUBLISH_AGAIN:
             raise self._aborted(failure)
+        if failure.code() in HOPELESS:  # found while the last messages were delivered
+            raise _refused("commit_transaction", failure)
         raise ClusterError(
             f"commit_transaction: {failure.name()}: whether the window was committed is unknown",
             "start again: the worker goes on from the committed offsets",
@@ -206,6 +229,20 @@ class Transactions:
             self._readiness.trouble("transaction", f"a window waits: {error.name()}")
             log.warning("called again", code=error.name())
             self._serve(0.1)  # and keep a quick refusal from spinning
+
+    def _bounded(self, send: Callable[[], Any]) -> None:
+        """Send the offsets, or leave the producer behind with the call that does not return.
+
+        While the group's coordinator is away the client waits for it, whatever its timeout
+        (librdkafka#5456); we hold the gate meanwhile. The next producer fences what this one may
+        still send.
+        """
+        try:
+            self._sending(send, CALL_S + 1)
+        except TimeoutError:
+            raise KafkaException(
+                KafkaError(KafkaError._TIMED_OUT, "the call did not return", False, False, True)  # noqa: SLF001 - a public constant
+            ) from None
 
     def _produce(
         self, producer: Producer, messages: Sequence[Outgoing], end: float
@@ -320,8 +357,12 @@ class Transactions:
         return self._producer
 
     def _statistics(self, statistics: str) -> None:
-        if coordinator_trouble(statistics):
-            self._doubt = self._doubt or "the coordinator's connection broke, or no answer came"
+        if connection_trouble(statistics):
+            self._connection_broke()
+
+    def _connection_broke(self) -> None:
+        """A request that went out over it, and was sent again since, may still arrive."""
+        self._doubt = self._doubt or "a connection broke, or no answer came"
 
     def _properties(self) -> dict[str, Any]:
         settings = self._settings
@@ -331,6 +372,12 @@ class Transactions:
             "transaction.timeout.ms": int(settings.publish.transaction_timeout_s * 1000),
             "statistics.interval.ms": 1_000,
             "stats_cb": self._statistics,
+            "logger": ConnectionLog(self._connection_broke),
+            "log.connection.close": True,  # the line that it listens for
+            # When all brokers are away, a client that starts over forgets them; if the group's
+            # coordinator was one, the next call that needs it does not return, though it is back
+            # (librdkafka#5511). A producer that is rebuilt starts over anyway.
+            "metadata.recovery.strategy": "none",
         }
 
 

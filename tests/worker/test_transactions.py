@@ -1,13 +1,14 @@
 """Transactions against a cluster with a script: each answer to each failure."""
 
 import logging
+from threading import Event
 
 import pytest
 from confluent_kafka import KafkaError, TopicPartition
 
 from rig.fake_cluster import FakeCluster, abortable, fatal, retriable
 from rig.make import make_shared
-from schemas.errors import ClusterError
+from schemas.errors import ClusterError, TopicError
 from worker.shared import Shared
 from worker.transactions import AbortedError, Transactions
 from worker.window import Outgoing
@@ -91,6 +92,20 @@ def test_a_cold_cluster_is_waited_for_at_the_start(cluster: FakeCluster, shared:
     assert cluster.called("init") == 3
 
 
+def test_offsets_that_are_never_sent_are_an_abort(
+    cluster: FakeCluster, transactions: Transactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client may wait for the group's coordinator for ever (librdkafka#5456)."""
+    monkeypatch.setattr("worker.transactions.CALL_S", 0.1)
+    enough = Event()
+    cluster.hang = enough.wait
+
+    with pytest.raises(AbortedError, match="_TIMED_OUT"):
+        send(transactions)
+
+    enough.set()
+
+
 def test_a_full_queue_is_waited_for(cluster: FakeCluster, transactions: Transactions) -> None:
     """The message that would not go in goes in once there is room."""
     cluster.will_fail("produce", None, QUEUE_FULL, QUEUE_FULL)
@@ -137,6 +152,22 @@ def test_an_abort_that_fails_is_left_to_the_new_producer(
 
     assert cluster.called("new") == 2
     assert len(cluster.committed) == 3
+
+
+def test_a_topic_that_was_deleted_ends_the_worker_by_its_name(
+    cluster: FakeCluster, transactions: Transactions
+) -> None:
+    """What is aborted for want of a topic is aborted again, for ever; once may be chance."""
+    cluster.will_fail("commit", abortable(), abortable())
+    cluster.topics.remove("flags")
+    with pytest.raises(AbortedError):
+        send_and_commit(transactions)
+    transactions.recover()
+    with pytest.raises(AbortedError):
+        send_and_commit(transactions)
+
+    with pytest.raises(TopicError, match="topic flags does not exist"):
+        transactions.recover()
 
 
 def test_without_a_doubt_nothing_is_rebuilt(
@@ -277,6 +308,19 @@ def test_a_missing_right_is_named(code: int, hint: str, cluster: FakeCluster) ->
         Transactions(make_shared(), cluster.make).open()
 
     assert hint in (caught.value.hint or "")
+
+
+def test_a_right_that_turns_out_to_be_missing_at_the_commit_is_named(
+    cluster: FakeCluster, transactions: Transactions
+) -> None:
+    """The last messages are delivered by the commit; a window of a few is found out there."""
+    cluster.will_fail("commit", abortable(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+    send(transactions)
+
+    with pytest.raises(ClusterError, match="TOPIC_AUTHORIZATION_FAILED") as caught:
+        transactions.commit()
+
+    assert "allow Write and Describe on the output topics" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,107 @@
+"""Intake's side of the group: callbacks that fail, properties, and protocols. No broker answers."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any, cast
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from schemas.errors import ClusterError, SettingsError
+from worker.intake import COMMITTED_CALLS, Intake, _why_not_kip_848
+from worker.settings import GroupProtocol, KafkaSettings, Settings
+from worker.shared import Shared, Stop
+
+NOBODY = "127.0.0.1:1"
+
+
+def shared(**kafka: Any) -> Shared:
+    """Return what rooms share, on a cluster that nobody answers for."""
+    settings = Settings(kafka=KafkaSettings(bootstrap_servers=NOBODY, **kafka))
+    return Shared(settings, Stop(1))
+
+
+@pytest.fixture
+def intake() -> Iterator[Intake]:
+    """Give an intake that waits for its group in vain."""
+    with closing(Intake(shared())) as found:
+        yield found
+
+
+class _NoOffsets:
+    """A consumer that cannot learn the group's offsets."""
+
+    calls = 0
+
+    def committed(self, *_: Any, **__: Any) -> list[TopicPartition]:
+        self.calls += 1
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - a public constant
+
+
+def test_a_callback_that_fails_ends_the_worker_after_the_call_and_not_in_it(
+    intake: Intake,
+) -> None:
+    """An exception that leaves `consume()` would take the messages along that it held."""
+    consumer = _NoOffsets()
+
+    intake._on_assign(cast("Consumer", consumer), [TopicPartition("comments", 0)])  # noqa: SLF001
+
+    with pytest.raises(ClusterError, match="offsets cannot be learnt"):
+        intake._after_call()  # noqa: SLF001
+    assert consumer.calls == COMMITTED_CALLS
+
+
+@pytest.mark.parametrize("protocol", GroupProtocol)
+def test_what_the_promises_rest_on_is_asked_of_the_client(
+    intake: Intake, protocol: GroupProtocol
+) -> None:
+    """Nothing is committed by itself, a lost offset is an error, prefetching is bounded."""
+    properties = intake._properties(protocol)  # noqa: SLF001
+
+    assert properties["enable.auto.commit"] is False
+    assert properties["enable.auto.offset.store"] is False
+    assert properties["auto.offset.reset"] == "error"
+    assert properties["isolation.level"] == "read_committed"
+    assert properties["queued.max.messages.kbytes"] == 32_768
+    assert properties["fetch.queue.backoff.ms"] == 50
+    assert "group.instance.id" not in properties, "members are static only if somebody asks"
+    assignor = properties.get("partition.assignment.strategy")
+    assert assignor == ("cooperative-sticky" if protocol is GroupProtocol.CLASSIC else None)
+
+
+def test_a_property_of_the_other_protocol_is_named_at_the_start() -> None:
+    """A session's length is the broker's to say in KIP-848."""
+    ours = shared(group_protocol="consumer", client={"session_timeout_ms": "6000"})
+
+    with pytest.raises(SettingsError, match=r"session\.timeout\.ms") as caught:
+        Intake(ours)
+
+    assert "TIDEGATE_KAFKA__GROUP_PROTOCOL" in (caught.value.hint or "")
+
+
+FATAL = "Fatal error: Broker: %s: ConsumerGroupHeartbeat fatal error: Broker: %s"
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "why"),
+    [
+        (KafkaError.UNSUPPORTED_VERSION, "", "the broker does not speak KIP-848"),
+        (
+            KafkaError._FATAL,  # noqa: SLF001 - a public constant
+            FATAL % ("not supported", "not supported"),
+            "the broker does not speak KIP-848",
+        ),
+        (
+            KafkaError._FATAL,  # noqa: SLF001 - a public constant
+            FATAL % ("The group id does not exist", "The group id does not exist"),
+            "other members of the group speak the classic protocol",
+        ),
+        (KafkaError._FATAL, FATAL % ("fenced", "fenced"), None),  # noqa: SLF001 - a public constant
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, "not supported", None),
+    ],
+)
+def test_only_a_group_that_has_no_kip_848_is_left_for_the_classic_protocol(
+    code: int, words: str, why: str | None
+) -> None:
+    """Any other error is not mended by another protocol."""
+    assert why == _why_not_kip_848(KafkaError(code, words))
