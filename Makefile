@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 SELF := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation
 
-.PHONY: help demo test lint format full schemas bench lock clean
+.PHONY: help demo test faults soak lint format full schemas bench lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,12 @@ demo: $(VENV)/light  ## a broker, a worker and a stream of comments, live (ARGS=
 
 test: $(VENV)/dev  ## all tests; those that need torch run if `make full` was run before
 	$(BIN)/python -m pytest $(ARGS)
+
+faults: $(VENV)/dev  ## the whole fault matrix, minutes-long rows included (TIDEGATE_FAULTS_SEED=… repeats a run)
+	$(BIN)/python -m pytest tests/faults -m "" $(ARGS)
+
+soak: $(VENV)/full  ## hours of load and faults, memory drawn, reconcile at the end (ARGS="--hours 1 --seed 7")
+	@PYTHONPATH=tests $(BIN)/python -m faults.soak $(ARGS)
 
 lint: $(VENV)/full  ## formatting, lint, types
 	$(BIN)/ruff format --check

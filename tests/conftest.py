@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from deploy.broker import LocalBroker, local_broker
+from rig.streams import FAST_GROUPS, broker_with
 
 # What even CI has not: a card, and a program that no Python package carries.
 MISSING_IN_CI = ("GPU", "kustomize")
@@ -15,6 +16,13 @@ MISSING_IN_CI = ("GPU", "kustomize")
 def broker() -> Iterator[LocalBroker]:
     """One Apache Kafka for the whole run; each test names topics and groups of its own."""
     with local_broker() as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def fast_broker() -> Iterator[LocalBroker]:
+    """Another one, for the streams of `rig.streams`, which misses a dead worker in seconds."""
+    with broker_with(FAST_GROUPS) as node:
         yield node
 
 

@@ -13,30 +13,13 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from deploy.reconcile.findings import Answer, Promise
 from deploy.reconcile.report import Report
-from deploy.reconcile.run import reconcile
 from deploy.reconcile.since import Since
 from rig.checker import payload
 from rig.stream import PATIENCE_S, Stream
-from worker.settings import KafkaSettings, PublishSettings, Settings, TopicSettings
 
 pytestmark = pytest.mark.broker
 
-WHOLE = Since()
-
 ROOT = Path(__file__).parent.parent.parent
-
-
-def reconciled(
-    stream: Stream, since: Since = WHOLE, topics: TopicSettings | None = None, **publish: str
-) -> Report:
-    """Reconcile a test's stream."""
-    kafka = KafkaSettings(bootstrap_servers=stream.servers, group_id=stream.name)
-    settings = Settings(
-        kafka=kafka,
-        topics=topics or stream.topics,
-        publish=PublishSettings.model_validate(publish),
-    )
-    return reconcile(settings, since, lambda _: None)
 
 
 def refuted(report: Report) -> set[Promise]:
@@ -85,12 +68,12 @@ def test_an_honest_run_is_proven_while_the_worker_runs_and_after(
         killed.ended()
     with stream.worker(SCORE_S=0.05) as worker:
         worker.wait_for("window", times=3)
-        running = reconciled(stream)
+        running = stream.reconciled()
         stream.wait_until_judged()
         assert worker.stop() == 0
     judged(stream)
 
-    report = reconciled(stream)
+    report = stream.reconciled()
 
     assert running.answer is Answer.PROVEN, text(running)
     assert running.counts["comments"] > 0
@@ -108,8 +91,8 @@ def test_a_verdict_published_again_is_refuted_but_for_at_least_once(
     again = next(v for v in stream.read(stream.topics.verdicts) if payload(v).get("labels") == [])
     produce(stream, stream.topics.verdicts, again.key, again.value)
 
-    assert refuted(reconciled(stream)) == {Promise.IDS}
-    report = reconciled(stream, delivery="at-least-once")
+    assert refuted(stream.reconciled()) == {Promise.IDS}
+    report = stream.reconciled(delivery="at-least-once")
     assert report.answer is Answer.PROVEN, text(report)
     assert report.counts["repeats"] == 1
 
@@ -123,7 +106,7 @@ def test_offsets_committed_without_verdicts_are_refuted_with_their_places(
     stream.produce_comments(range(10))
     commit(stream, 0, lost + 10)
 
-    report = reconciled(stream)
+    report = stream.reconciled()
 
     assert refuted(report) == {Promise.OUTCOMES}, text(report)
     (finding,) = report.findings.of(Promise.OUTCOMES)
@@ -137,7 +120,7 @@ def test_an_offset_that_went_back_leaves_outcomes_above_it(
     stream = judged(make_stream(1))
     commit(stream, 0, stream.ends()[0] - 1)
 
-    assert Promise.ORIGINS in refuted(reconciled(stream))
+    assert Promise.ORIGINS in refuted(stream.reconciled())
 
 
 def test_a_lost_tombstone_and_one_of_nobody_are_refuted(
@@ -147,15 +130,15 @@ def test_a_lost_tombstone_and_one_of_nobody_are_refuted(
     stream = judged(make_stream(1))
     produce(stream, stream.topics.comments, b"k9", None)
     commit(stream, 0, stream.ends()[0])
-    lost = reconciled(stream)
+    lost = stream.reconciled()
     for topic in (stream.topics.verdicts, stream.topics.flags):
         produce(stream, topic, b"k9", None)
-    found = reconciled(stream)
+    found = stream.reconciled()
     produce(stream, stream.topics.verdicts, b"nobody", None)
 
     assert refuted(lost) == {Promise.OUTCOMES}, text(lost)
     assert found.answer is Answer.PROVEN, text(found)
-    assert refuted(reconciled(stream)) == {Promise.ORIGINS}
+    assert refuted(stream.reconciled()) == {Promise.ORIGINS}
 
 
 def test_topics_that_are_not_there_or_lost_their_beginning_are_unproven(
@@ -165,10 +148,10 @@ def test_topics_that_are_not_there_or_lost_their_beginning_are_unproven(
     stream = judged(make_stream(1))
     missing = stream.topics.model_copy(update={"flags": "nowhere"})
     cut = TopicPartition(stream.topics.comments, 0, 100)
-    no_flags = reconciled(stream, topics=missing)
+    no_flags = stream.reconciled(topics=missing)
     stream.admin.delete_records([cut])[cut].result(PATIENCE_S)
 
-    truncated, later = reconciled(stream), reconciled(stream, Since(offsets=((0, 100),)))
+    truncated, later = stream.reconciled(), stream.reconciled(Since(offsets=((0, 100),)))
 
     assert no_flags.answer is Answer.UNPROVEN
     assert "topic nowhere does not exist" in text(no_flags)
@@ -190,12 +173,12 @@ def test_an_open_transaction_that_hides_outcomes_is_unproven(
     producer.produce(stream.topics.verdicts, b"{}", b"k")
     producer.flush(PATIENCE_S)
 
-    hidden = reconciled(stream)
+    hidden = stream.reconciled()
     producer.abort_transaction(PATIENCE_S)
 
     assert hidden.answer is Answer.UNPROVEN
     assert "an open transaction hides it" in text(hidden)
-    assert reconciled(stream).answer is Answer.PROVEN
+    assert stream.reconciled().answer is Answer.PROVEN
 
 
 def test_the_command_exits_with_its_answer(make_stream: Callable[[int], Stream]) -> None:

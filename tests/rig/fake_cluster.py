@@ -6,6 +6,7 @@ part of the transaction, a new producer ends what the old one left open.
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
@@ -44,6 +45,8 @@ class FakeCluster:
         script: errors that the next calls of a name fail with, in turn; None lets one pass.
         refuses: says for a message with which code the broker refuses it, or None.
         refuses_at_once: the same, for what the client itself refuses.
+        topics: that exist.
+        hang: called while offsets are being sent.
         committed: messages of committed transactions.
         offsets: of committed transactions.
     """
@@ -54,6 +57,8 @@ class FakeCluster:
         self.script: dict[str, deque[KafkaError | None]] = {}
         self.refuses: Callable[[Sent], int | None] = lambda _: None
         self.refuses_at_once: Callable[[Sent], int | None] = lambda _: None
+        self.topics = {"verdicts", "flags", "dead-letters"}
+        self.hang: Callable[[], object] = lambda: None
         self.committed: list[Sent] = []
         self.offsets: dict[int, int] = {}
         self.properties: dict[str, Any] = {}
@@ -135,6 +140,7 @@ class _FakeProducer:
     ) -> None:
         assert metadata is not None, "offsets without the group's metadata are not fenced"
         self._cluster.enter("send_offsets")
+        self._cluster.hang()
         self.flush(timeout_s)
         if self._refused is not None:
             raise KafkaException(abortable(self._refused))
@@ -153,6 +159,10 @@ class _FakeProducer:
 
     def purge(self) -> None:
         self._cluster.enter("purge")
+
+    def list_topics(self, timeout: float) -> SimpleNamespace:
+        assert timeout > 0
+        return SimpleNamespace(topics=self._cluster.topics)
 
     def poll(self, _: float) -> int:
         self._cluster.polls += 1

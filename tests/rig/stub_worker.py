@@ -1,28 +1,36 @@
-"""A worker with the stub in place of the model, that can be killed at a named point.
+"""A worker with the stub in place of the model, that can be made to fail at a named point.
 
     KILL_AT=half_produced KILL_AFTER=3 python -m rig.stub_worker
 
-The points are those of the fault matrix, row P1. They live here, around the rooms and the
-producer, so that the worker itself knows nothing of them. SCORE_S is how long the device
-takes for a window, at least.
+The points stand here, around the rooms and the producer, so that the worker itself knows
+nothing of them; `rig.points` says what can befall there. Besides, in the environment:
+
+    SCORE_S        how long the device takes for a window, at least
+    COMMIT_S       how long a commit takes, at least
+    MEMORY_TOKENS  padded tokens of the largest micro-batch that fits the device
+    BUG            one of `rig.bugs`, for the proof that the checker sees it
 """
 
 import os
-import signal
 import sys
 from collections.abc import Callable
 from threading import Event
-from typing import Any
+from time import monotonic
+from typing import Any, Final
 
 import structlog
 from confluent_kafka import Producer
 
-from rig.stub import stub_manifest, stub_score, stub_tokenise
+from rig.bugs import plant
+from rig.points import Points
+from rig.stub import stub_manifest
+from rig.stub_device import BUDGET, StubDevice
 from schemas.errors import TidegateError
 from worker import logs
 from worker.accounts import Accounts
 from worker.at_least_once import AtLeastOnce
 from worker.breaker import Breaker
+from worker.claims import Claims
 from worker.garbage import spare_windows
 from worker.intake import Intake
 from worker.judge import Judge
@@ -31,94 +39,71 @@ from worker.policies import load_policies
 from worker.prepare import Prepare
 from worker.publish import ExactlyOnce, Publish
 from worker.run import heed_signals, serve_health
+from worker.scoring.scorer import Scorer
 from worker.settings import load_settings
 from worker.shared import Shared, Stop
 from worker.topics import admin_client, check_topics
 from worker.transactions import Transactions
-from worker.window import Fetched, Prepared, Scored
+from worker.window import Fetched, Partition, Prepared, Scored
 
-POINTS = (
-    "consumed",
-    "tokenised",
-    "scored",
-    "begun",
-    "half_produced",
-    "offsets_sent",
-    "committed",
-)
-
-
-HALF = 50  # messages
+HALF: Final = 50  # messages
 
 log = structlog.get_logger()
 
 
-class KillSwitch:
-    """Kills the process at a point, the n-th time that it comes by."""
+class TimedClaims(Claims):
+    """Claims that log how long a revocation was kept waiting."""
 
-    def __init__(self) -> None:
-        self._at = os.environ.get("KILL_AT")
-        self._left = int(os.environ.get("KILL_AFTER", "1"))
-
-    def waits_at(self, point: str) -> bool:
-        """Say whether it is set to kill there."""
-        return point == self._at
-
-    def passed(self, point: str) -> None:
-        """Be at a point."""
-        if self.waits_at(point):
-            self._left -= 1
-            if self._left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    def after(self, act: Callable[..., Any], point: str) -> Callable[..., Any]:
-        """Wrap a call, with the point behind it."""
-
-        def wrapped(*args: Any) -> Any:
-            result = act(*args)
-            self.passed(point)
-            return result
-
-        return wrapped
+    def revoke(self, partitions: Any, deadline_s: float) -> bool:
+        """Give partitions back, as ever."""
+        going: list[Partition] = list(partitions)
+        start = monotonic()
+        finished = super().revoke(going, deadline_s)
+        log.info("revocation waited", seconds=round(monotonic() - start, 3))
+        return finished
 
 
-def killing_producer(switch: KillSwitch) -> Callable[[dict[str, Any]], Producer]:
-    """Make a maker of producers that die between their calls."""
+def failing_producer(points: Points, commit_s: float) -> Callable[[dict[str, Any]], Producer]:
+    """Make a maker of producers that fail between their calls."""
 
-    class KillingProducer(Producer):
+    class FailingProducer(Producer):
         produced = 0
 
         def begin_transaction(self) -> None:
             super().begin_transaction()
-            switch.passed("begun")
+            points.passed("begun")
 
         def produce(self, *args: Any, **kwargs: Any) -> None:
             super().produce(*args, **kwargs)
             self.produced += 1
-            if self.produced == HALF and switch.waits_at("half_produced"):
+            if self.produced == HALF and points.are_set_at("half_produced"):
                 self.flush(5)
-                switch.passed("half_produced")
+                points.passed("half_produced")
 
         def send_offsets_to_transaction(self, *args: Any) -> None:
             super().send_offsets_to_transaction(*args)
-            if switch.waits_at("offsets_sent"):
+            if points.are_set_at("offsets_sent"):
                 self.flush(5)  # so that there is something for the successor to abort
-            switch.passed("offsets_sent")
+            points.passed("offsets_sent")
 
         def commit_transaction(self, *args: Any) -> None:
+            Event().wait(commit_s)
+            points.passed("committing")
             super().commit_transaction(*args)
-            switch.passed("committed")
+            points.passed("committed")
 
-    return KillingProducer
+    return FailingProducer
 
 
 def main() -> None:
     """Run until SIGTERM, or until killed."""
     settings = load_settings()
     logs.configure(settings.log)
-    shared = Shared(settings, Stop(settings.publish.drain_s))
+    shared = Shared(settings, Stop(settings.publish.drain_s), TimedClaims())
     heed_signals(shared.stop)
-    switch = KillSwitch()
+    points = Points()
+    if "BUG" in os.environ:
+        plant(os.environ["BUG"])
     manifest = stub_manifest()
     policies = load_policies(None, manifest)
     check_topics(settings, admin_client(settings))
@@ -128,23 +113,28 @@ def main() -> None:
     if settings.publish.delivery == "at-least-once":
         publish = AtLeastOnce(shared, judge, accounts)
     else:
-        transactions = Transactions(shared, killing_producer(switch))
+        make = failing_producer(points, float(os.environ.get("COMMIT_S", "0")))
+        transactions = Transactions(shared, make)
         transactions.open()
         publish = ExactlyOnce(shared, transactions, judge, accounts)
-    serve_health(shared)
-    prepare = Prepare(settings.limits, switch.after(stub_tokenise, "tokenised"))
-
-    device, score_s = Event(), float(os.environ.get("SCORE_S", "0"))
+    log.info("worker started", health_port=serve_health(shared).port)
+    device = StubDevice(
+        points,
+        float(os.environ.get("SCORE_S", "0")),
+        int(os.environ.get("MEMORY_TOKENS", BUDGET)),
+    )
+    prepare = Prepare(settings.limits, points.after(device.tokenise, "tokenised"))
+    score = Scorer(device, manifest, BUDGET)
 
     def prepared(fetched: Fetched) -> Prepared:
-        switch.passed("consumed")
+        points.passed("consumed")
         return prepare(fetched)
 
     def scored(window: Prepared) -> Scored:
-        device.wait(score_s)
-        result = stub_score(window)
+        log.info("on the device", records=len(window.entries))
+        result = score(window)
         log.info("scored", records=len(window.entries))
-        switch.passed("scored")
+        points.passed("scored")
         return result
 
     rooms = Rooms(Intake(shared), prepared, scored, judge, publish)
