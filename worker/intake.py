@@ -115,6 +115,7 @@ class Intake:
         if not self._paused:
             self._paused = True
             self._consumer.pause(self._consumer.assignment())
+            log.debug("partitions paused")
         message = self._consumer.poll(0)
         if message is not None:
             self._keep([message])

@@ -1,5 +1,6 @@
 """G1 to G4: workers that come and go while windows are on their way."""
 
+import signal
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
@@ -163,6 +164,33 @@ def test_g3_owning_a_partition_again_is_not_owning_it_still(
     row.judged(stream.check())
     assert dropped > 0, "nothing of the old count was on its way"
     stream.prove()
+
+
+@pytest.mark.row("G3")
+def test_g3_partitions_that_are_lost_while_paused_are_fetched_again(
+    row: Row, make_stream: MakeStream
+) -> None:
+    """Its queue was full, so they were paused; by the time that they come back it is not."""
+    stream = make_stream(2)
+    stream.produce_comments(range(3_000))
+    device_is_free = stream.folder / "free"
+    settings = PROTOCOLS["consumer"] | {"TIDEGATE_LOG__LEVEL": "debug"}
+    with stream.worker("0", WAIT_AT="micro_batch", WAIT_FOR=device_is_free, **settings) as worker:
+        worker.wait_for("partitions paused")
+        worker.send(signal.SIGSTOP)
+        worker.wait_until_stopped()
+        with stream.worker("1", SCORE_S=0.5, **settings) as other:
+            eventually(lambda: other.owned() == {0, 1}, stream.logs)
+            device_is_free.touch()
+            worker.send(signal.SIGCONT)
+            worker.wait_for("partitions lost")
+            worker.wait_for("partitions assigned", times=2)
+            assert other.stop() == 0
+        stream.wait_until_judged()
+        assert worker.stop() == 0
+        row.bit()
+
+    row.judged(stream.check())
 
 
 @pytest.mark.row("G4")
