@@ -56,6 +56,7 @@ PASSING: Final = frozenset(
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
         KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.NOT_COORDINATOR,
+        KafkaError.REBALANCE_IN_PROGRESS,  # a JoinGroup among others: the client joins again
     }
 )
 

@@ -105,3 +105,38 @@ def test_only_a_group_that_has_no_kip_848_is_left_for_the_classic_protocol(
 ) -> None:
     """Any other error is not mended by another protocol."""
     assert why == _why_not_kip_848(KafkaError(code, words))
+
+
+class _Event:
+    """What `consume()` gives in a message's place."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        self._error = KafkaError(code, reason)
+
+    def error(self) -> KafkaError:
+        return self._error
+
+    def topic(self) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("code", "passes"),
+    [
+        (KafkaError.REBALANCE_IN_PROGRESS, True),
+        (KafkaError.COORDINATOR_LOAD_IN_PROGRESS, True),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, False),
+        (KafkaError.INCONSISTENT_GROUP_PROTOCOL, False),
+    ],
+)
+def test_a_join_that_the_client_tries_again_ends_no_worker(
+    intake: Intake, code: int, *, passes: bool
+) -> None:
+    """In a rolling deploy members join while others do; a right that is missing stays so."""
+    intake._keep([cast("Any", _Event(code, "JoinGroup failed"))])  # noqa: SLF001
+
+    if passes:
+        intake._after_call()  # noqa: SLF001
+    else:
+        with pytest.raises(ClusterError, match="JoinGroup failed"):
+            intake._after_call()  # noqa: SLF001
