@@ -66,7 +66,7 @@ def windows(worker: Worker) -> int:
 
 
 @pytest.mark.row("B1")
-@pytest.mark.parametrize("how", STOPS)
+@pytest.mark.parametrize("how", [pytest.param("clean", marks=pytest.mark.slow_faults), "hard"])
 def test_b1_a_lone_broker_that_restarts_is_waited_for(
     how: str, row: Row, one_node: Cluster, make_stream: MakeStream
 ) -> None:
@@ -250,7 +250,9 @@ def fill_disk(node: Node) -> None:
 
 
 @pytest.mark.row("B4")
-@pytest.mark.parametrize("name", ["comments", "verdicts"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("comments", marks=pytest.mark.slow_faults), "verdicts"]
+)
 def test_b4_a_topic_that_is_deleted_ends_the_worker_and_is_named(
     name: str, row: Row, one_node: Cluster, make_stream: MakeStream
 ) -> None:

@@ -51,7 +51,9 @@ def scored(workers: Sequence[Worker]) -> int:
 
 
 @pytest.mark.row("G1")
-@pytest.mark.parametrize("protocol", ["consumer", "classic"])
+@pytest.mark.parametrize(
+    "protocol", ["consumer", pytest.param("classic", marks=pytest.mark.slow_faults)]
+)
 def test_g1_one_two_four_and_one_worker_judge_each_window_once(
     protocol: str, row: Row, make_stream: MakeStream
 ) -> None:
@@ -131,7 +133,9 @@ def test_g2_a_revocation_waits_for_a_slow_publisher_or_lets_go(
 
 
 @pytest.mark.row("G3")
-@pytest.mark.parametrize("protocol", ["consumer", "classic"])
+@pytest.mark.parametrize(
+    "protocol", ["consumer", pytest.param("classic", marks=pytest.mark.slow_faults)]
+)
 def test_g3_owning_a_partition_again_is_not_owning_it_still(
     protocol: str, row: Row, make_stream: MakeStream
 ) -> None:

@@ -127,7 +127,9 @@ def test_m2_gaps_in_compacted_comments_do_no_harm(row: Row, make_stream: MakeStr
 
 @pytest.mark.row("M3")
 @pytest.mark.broker
-@pytest.mark.parametrize("delivery", ["exactly-once", "at-least-once"])
+@pytest.mark.parametrize(
+    "delivery", ["exactly-once", pytest.param("at-least-once", marks=pytest.mark.slow_faults)]
+)
 def test_m3_a_record_that_the_broker_refuses_loses_its_payload(
     delivery: str, row: Row, make_stream: MakeStream
 ) -> None:
