@@ -25,6 +25,7 @@ def card(manifest: BundleManifest) -> str:
             "## Data",
             _data(manifest),
             *_members(manifest.metrics.get("average")),
+            *_origin(manifest.metrics.get("training", {})),
             "## Figures, as measured on held-out rows",
             _figures(manifest.metrics),
             "## Thresholds and calibration",
@@ -136,6 +137,20 @@ def _data(manifest: BundleManifest) -> str:
         f"Fingerprint: `{manifest.data_fingerprint}`.\n\n"
         "Texts of Wikipedia comments are CC BY-SA 3.0, their labels CC0."
     )
+
+
+def _origin(training: dict[str, Any]) -> list[str]:
+    """Return at which weights training began, and from which models it learnt beside labels."""
+    before, teacher, found = training.get("began_at"), training.get("teacher"), []
+    if before:
+        found.append(f"Training began at the weights of `{before['name']}` {before['version']}.")
+    if teacher:
+        found.append(
+            "Beside the labels it learnt what several models say together of these comments and of "
+            f"unlabelled ones: `{teacher['file']}` {teacher['fingerprint']}, with a share of "
+            f"{teacher['share']:g} where a label is known (docs/training-distillation.md)."
+        )
+    return [" ".join(found)] if found else []
 
 
 def _members(found: dict[str, Any] | None) -> list[str]:

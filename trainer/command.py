@@ -102,6 +102,7 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
         if not world.first:
             return
 
+    before = models.bundle_at(base)
     manifest = make_bundle(
         Trained(
             model=model,
@@ -120,6 +121,9 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
                     "steps": history.steps,
                     "best_step": history.best_step,
                     "settings": settings.model_dump(mode="json"),
+                    "began_at": {"name": before.name, "version": before.version}
+                    if before
+                    else None,
                     "teacher": distillation.figures() if distillation else None,
                 }
             },

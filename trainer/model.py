@@ -14,6 +14,7 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
+from schemas.bundle import MANIFEST, BundleManifest, read_manifest
 from schemas.errors import TrainingError
 from trainer.normalise import with_cleaning
 from trainer.pretrained import fast_tokenizer, pretrained
@@ -47,10 +48,26 @@ def base_folder(base: str | None) -> str:
         ) from error
 
 
+def bundle_at(base: str | None) -> BundleManifest | None:
+    """Return the manifest of a base that is itself a bundle, else None.
+
+    Raises:
+        BundleError: it is one, and was changed.
+    """
+    if base is None or not (Path(base) / MANIFEST).is_file():
+        return None
+    return read_manifest(Path(base))
+
+
 def base_name(base: str | None) -> str:
-    """Return the name under which a bundle states its base; of a folder only the last part."""
+    """Return the name under which a bundle states its base; of a folder only the last part.
+
+    A bundle that begins at another one's weights has the other one's base.
+    """
     if base is None:
         return DEFAULT_BASE
+    if before := bundle_at(base):
+        return before.base_model
     return Path(base).name if Path(base).is_dir() else base
 
 

@@ -23,12 +23,13 @@ from transformers import (
 )
 
 from rig.small_run import small_run
+from schemas.bundle import read_manifest
 from schemas.errors import TrainingError
 from schemas.labels import LABELS
 from trainer import fit, graph
 from trainer.data import Rows
 from trainer.dataset import CommentDataset
-from trainer.model import clean_tokenizer, load_model, longest
+from trainer.model import base_name, bundle_at, clean_tokenizer, load_model, longest
 from trainer.quantise import Int8Engine
 from trainer.recipe import FitSettings
 
@@ -183,3 +184,10 @@ def test_a_tokeniser_that_the_cleaning_would_break_is_refused(tmp_path: Path) ->
 
     with pytest.raises(TrainingError, match="base other: its tokeniser does not bear"):
         clean_tokenizer(base)
+
+
+def test_a_bundle_that_began_at_another_has_the_base_of_that_one(bundle: Path) -> None:
+    """The hub's `base_model` names an encoder that everybody can find, not somebody's folder."""
+    assert base_name(str(bundle)) == read_manifest(bundle).base_model
+    assert bundle_at(str(bundle)) == read_manifest(bundle)
+    assert bundle_at(str(bundle.parent)) is None

@@ -48,6 +48,20 @@ def test_the_maps_of_a_bundle_are_named(bundle: Path) -> None:
     assert "- `perspective`: `toxic`" in found
 
 
+def test_where_training_began_and_who_taught_stands_in_the_card(bundle: Path) -> None:
+    """Nobody else could know of which rows and models the weights have heard."""
+    manifest = read_manifest(bundle)
+    training = manifest.metrics["training"] | {
+        "began_at": {"name": "mean", "version": "0123456789abcdef"},
+        "teacher": {"file": "t.parquet", "fingerprint": "fedcba9876543210", "share": 0.5},
+    }
+
+    found = card(manifest.model_copy(update={"metrics": manifest.metrics | {"training": training}}))
+
+    assert "began at the weights of `mean` 0123456789abcdef" in found
+    assert "`t.parquet` fedcba9876543210, with a share of 0.5" in found
+
+
 def test_the_hub_reads_a_figure_for_every_label(bundle: Path) -> None:
     """Means first, then the labels."""
     head = yaml.safe_load(card(read_manifest(bundle)).split("---")[1])
