@@ -88,6 +88,8 @@ def failing_producer(points: Points, commit_s: float) -> Callable[[dict[str, Any
 
         def commit_transaction(self, *args: Any) -> None:
             Event().wait(commit_s)
+            if points.are_set_at("committing"):
+                self.flush(5)  # as above: a kill must not come before the messages left
             points.passed("committing")
             super().commit_transaction(*args)
             points.passed("committed")
