@@ -101,7 +101,8 @@ class Transactions:
             raise _refused("init_transactions", failure)
         self._serve()
         self._doubt = None  # what broke before it was initialised can end none of its transactions
-        self._readiness.clear("transaction")
+        if not self._aborts_in_a_row:  # else a window waits, and a new producer commits nothing yet
+            self._readiness.clear("transaction")
 
     def idle(self) -> None:
         """Serve the client's callbacks while no window comes; they would pile up in memory."""

@@ -137,6 +137,22 @@ def test_after_an_abort_the_producer_is_a_new_one(
     assert not any("window waits" in trouble for trouble in shared.readiness.troubles())
 
 
+def test_after_an_abort_a_worker_is_not_ready_until_its_window_is_committed(
+    cluster: FakeCluster, shared: Shared, transactions: Transactions
+) -> None:
+    """A new producer alone judges nothing: the window still waits."""
+    shared.readiness.clear("group")
+    cluster.will_fail("send_offsets", abortable())
+    with pytest.raises(AbortedError):
+        send(transactions)
+
+    transactions.recover()
+
+    assert len(shared.readiness.troubles()) == 1
+    send_and_commit(transactions)
+    assert shared.readiness.troubles() == []
+
+
 def test_an_abort_that_fails_is_left_to_the_new_producer(
     cluster: FakeCluster, transactions: Transactions
 ) -> None:
