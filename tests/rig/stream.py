@@ -56,6 +56,7 @@ MOVED = frozenset(
         KafkaError.UNKNOWN_LEADER_EPOCH,
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError._NOENT,  # noqa: SLF001 - a public constant: no leader is known yet
         KafkaError._TRANSPORT,  # noqa: SLF001 - a public constant
         KafkaError._TIMED_OUT,  # noqa: SLF001 - a public constant
     }
