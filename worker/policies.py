@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from schemas.bundle import BundleManifest, ScoreMap
 from schemas.errors import SettingsError
 from schemas.policy import LabelPolicy, Policy
+
+log = structlog.get_logger()
 
 # Where nobody gave a policy: removed unread where 95 of 100 such comments have the label.
 # Probabilities are calibrated, so this means the same for each label.
@@ -101,7 +104,22 @@ def _maps(file: Path, policy: Policy, manifest: BundleManifest) -> Maps:
             "leave `scale` out to set thresholds on the bundle's own probabilities, or add a map: "
             "`tidegate evaluate --against OLD --write`",
         )
+    _warn_of_what_is_never_set(policy, maps)
     return maps
+
+
+def _warn_of_what_is_never_set(policy: Policy, maps: Maps) -> None:
+    """Say of which labels nobody would ever see a comment: a map reaches only so high."""
+    for community in (None, *policy.communities):
+        for label, chosen in policy.for_community(community).items():
+            if maps[label].threshold(chosen.review) == inf:
+                log.warning(
+                    "label is never set: its review is over all that the map reaches",
+                    label=label,
+                    community=community,
+                    review=chosen.review,
+                    reaches=maps[label].y[-1],
+                )
 
 
 def _of_bundle(manifest: BundleManifest) -> Policy:

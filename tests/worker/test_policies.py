@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import structlog
 from pydantic import ValidationError
 
 from rig.stub import THRESHOLD, stub_manifest
@@ -86,6 +87,21 @@ def test_thresholds_on_another_scale_are_brought_to_the_bundles_own(tmp_path: Pa
 
     assert found.review.tolist() == pytest.approx([0.9] + [0.8] * 5)
     assert found.remove.tolist() == [np.inf] * 6
+
+
+def test_a_label_that_a_scale_never_reaches_is_named_at_the_start(tmp_path: Path) -> None:
+    """Nothing of it would come before a person: that must not happen in silence."""
+    manifest = stub_manifest().model_copy(update={"score_maps": {"perspective": HALVES}})
+    path = policy_file(
+        tmp_path, scale="perspective", communities={"kids": {"threat": {"review": 0.95}}}
+    )
+
+    with structlog.testing.capture_logs() as lines:
+        load_policies(path, manifest)
+
+    assert [(line["label"], line["community"], line["reaches"]) for line in lines] == [
+        ("threat", "kids", 0.9)
+    ]
 
 
 def test_a_scale_that_is_the_bundles_own_needs_no_map(tmp_path: Path) -> None:
