@@ -17,6 +17,7 @@ from trainer.bootstrap import Floats
 from trainer.curves import Curve, draw
 from trainer.data import LabelledFile, Rows
 from trainer.evaluate import Figures, Judged, difference, evaluate, mean_auc
+from trainer.making import INT8_BOUND
 from trainer.perspective import NAME, perspective, read_perspective
 from trainer.predictors import Predictor
 from trainer.quantise import difference as int8_difference
@@ -29,7 +30,6 @@ from trainer.swap import swap
 Which = Literal["held-out", "all"]
 
 TOXIC: Final = "toxic"  # the label that the bias files judge
-INT8_BOUND: Final = 0.001  # of mean ROC AUC
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,7 @@ class Judge:
                 "alone_to_batch": difference(found[: len(few)], alone, self.scale.thresholds),
                 "mean_roc_auc": mean_auc(found, rows.labels),
             }
-            self._must_not_be_worse(reference, found, rows)
+            refuse_worse(reference, found, self.scale.thresholds, rows)
         return figures
 
     def golden(
@@ -176,20 +176,32 @@ class Judge:
         ]
         return golden.golden_comments(texts, self.float_scores(dataset), np.stack(found), labels)
 
-    def _must_not_be_worse(self, reference: Floats, found: Floats, rows: Rows) -> None:
-        """Few rows show a large difference by chance: the whole interval has to be over it."""
-        floating, quantised = (
-            Judged(scores, rows.labels, self.scale.thresholds, rows.names)
-            for scores in (reference, found)
+
+def refuse_worse(reference: Floats, found: Floats, thresholds: Sequence[float], rows: Rows) -> None:
+    """Refuse an int8 model that is worse than the float one, and not by chance.
+
+    Few rows show a large difference by chance: the whole interval has to be over INT8_BOUND.
+
+    Args:
+        reference: [rows, labels] calibrated probabilities by the float model.
+        found: [rows, labels] by the int8 model.
+        thresholds: [labels].
+        rows: with their labels.
+
+    Raises:
+        TrainingError: it is.
+    """
+    floating, quantised = (
+        Judged(scores, rows.labels, thresholds, rows.names) for scores in (reference, found)
+    )
+    worse = paired_difference(floating, quantised)["mean_roc_auc"]
+    interval = worse["interval"]
+    if interval is not None and interval[0] > INT8_BOUND:
+        raise TrainingError(
+            f"the int8 model's mean ROC AUC is {worse['difference']:.4f} below that of the "
+            f"float one ({interval[0]:.4f} to {interval[1]:.4f}), at most {INT8_BOUND} allowed",
+            "train on more rows, of all labels: the scales of int8 are taken from them",
         )
-        worse = paired_difference(floating, quantised)["mean_roc_auc"]
-        interval = worse["interval"]
-        if interval is not None and interval[0] > INT8_BOUND:
-            raise TrainingError(
-                f"the int8 model's mean ROC AUC is {worse['difference']:.4f} below that of the "
-                f"float one ({interval[0]:.4f} to {interval[1]:.4f}), at most {INT8_BOUND} allowed",
-                "train on more rows, of all labels: the scales of int8 are taken from them",
-            )
 
 
 def data_figures(files: Sequence[LabelledFile], split: Split) -> Figures:

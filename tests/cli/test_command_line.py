@@ -55,6 +55,20 @@ def test_an_unknown_command_is_refused() -> None:
     assert done.stdout == b""
 
 
+@pytest.mark.parametrize("arguments", [("score", "hello"), ("worker",)])
+def test_where_a_key_is_set_no_command_opens_an_unsigned_bundle(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The shipped bundle has no signature; the worker says so before it looks for a broker."""
+    key = tmp_path / "public.pem"
+    key.touch()
+
+    done = tidegate(*arguments, TIDEGATE_BUNDLE_KEY=str(key))
+
+    assert done.returncode == 1
+    assert b"bundle.json.sig is not there" in done.stderr
+
+
 def test_scores_come_in_order_as_json_lines() -> None:
     """Lines from standard input give a JSON object each, in their order."""
     done = tidegate(

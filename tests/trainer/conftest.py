@@ -3,8 +3,9 @@
 import csv
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,20 +114,25 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def bundle(made_file: Path, tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a bundle that the whole command made from the two above."""
+def train_tiny(
+    made_file: Path, tiny_base: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
+    """Give a maker of bundles by the whole command, by name and by settings of the loop."""
     from trainer.command import train  # noqa: PLC0415 - the full install only
     from trainer.data import LabelledFile  # noqa: PLC0415 - the full install only
     from trainer.recipe import FitSettings  # noqa: PLC0415 - the full install only
 
-    out = tmp_path_factory.mktemp("bundles") / "tiny"
-    settings = FitSettings(epochs=80, learning_rate=5e-3)
-    train(
-        [LabelledFile(made_file)],
-        out,
-        str(tiny_base),
-        settings=settings,
-        max_length=48,
-        name="tiny",
-    )
-    return out
+    def make(name: str, **settings: Any) -> Path:
+        out = tmp_path_factory.mktemp("bundles") / name
+        fit = FitSettings(learning_rate=5e-3, **settings)
+        files = [LabelledFile(made_file)]
+        train(files, out, str(tiny_base), settings=fit, max_length=48, name=name)
+        return out
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def bundle(train_tiny: Callable[..., Path]) -> Path:
+    """Return a bundle that the whole command made from the two above."""
+    return train_tiny("tiny", epochs=80)

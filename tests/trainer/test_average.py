@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,25 +23,13 @@ from schemas.bundle import (
 )
 from schemas.errors import TrainingError
 from trainer.average import average, greedy, mean_of, validation_loss
-from trainer.command import train
 from trainer.data import LabelledFile
-from trainer.recipe import FitSettings
 
 
 @pytest.fixture(scope="module")
-def other_seed(made_file: Path, tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def other_seed(train_tiny: Callable[..., Path]) -> Path:
     """Return a bundle like `bundle`, from another seed and half as many epochs."""
-    out = tmp_path_factory.mktemp("bundles") / "other-seed"
-    settings = FitSettings(epochs=40, learning_rate=5e-3, seed=1)
-    train(
-        [LabelledFile(made_file)],
-        out,
-        str(tiny_base),
-        settings=settings,
-        max_length=48,
-        name="other-seed",
-    )
-    return out
+    return train_tiny("other-seed", epochs=40, seed=1)
 
 
 def point(value: float) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ import yaml
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from schemas.bundle import (
+    FLOAT_MODEL,
     FLOAT_WEIGHTS,
     GOLDEN,
     INT8_MODEL,
@@ -89,7 +90,8 @@ def test_shipping_leaves_the_float_weights_but_not_their_hash(bundle: Path, tmp_
     manifest = read_manifest(out)
 
     verify(out, manifest, (INT8_MODEL,))
-    assert FLOAT_WEIGHTS in manifest.files
+    assert {FLOAT_WEIGHTS, FLOAT_MODEL} <= manifest.files.keys()
+    assert not (out / FLOAT_MODEL).exists()
     with pytest.raises(BundleError, match="not in the folder"):
         verify(out, manifest, (FLOAT_WEIGHTS,))
 
