@@ -110,9 +110,7 @@ def test_b1_each_of_three_brokers_restarts_in_turn(
                 STOPS[how](node)
                 row.bit()
                 goes_on(worker)
-                node.start()
-                node.wait_until_it_answers()
-                three_nodes.wait_until_in_sync(topics_of(stream))
+                brought_back(node, three_nodes, stream)
             goes_on(worker)
         stream.wait_until_judged()
         assert worker.stop() == 0
@@ -142,9 +140,7 @@ def test_b2_a_role_that_moves_is_followed(
             eventually(lambda: ROLES[role](three_nodes, stream) is not node)
             row.bit()
             goes_on(worker)
-            node.start()
-            node.wait_until_it_answers()
-            three_nodes.wait_until_in_sync(topics_of(stream))
+            brought_back(node, three_nodes, stream)
             goes_on(worker)
         stream.wait_until_judged()
         assert worker.stop() == 0
@@ -192,6 +188,13 @@ def test_b3_too_few_replicas_for_a_minute_are_waited_for(
         assert worker.stop() == 0
 
     row.judged(stream.check())
+
+
+def brought_back(node: Node, cluster: Cluster, stream: Stream) -> None:
+    """Start a node again, and wait until it has caught up."""
+    node.start()
+    node.wait_until_it_answers()
+    cluster.wait_until_in_sync(topics_of(stream))
 
 
 def goes_on(worker: Worker) -> None:
