@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -21,6 +22,8 @@ from trainer.distributed import ALONE, World
 POOL: Final = 64  # batches that are sorted together: like lengths, yet still shuffled
 BLANK: Final = -1  # the index of a row of which nothing is known, for a process without a batch
 PAD_TOKENS: Final = ("[PAD]", "<pad>")
+
+Indices = npt.NDArray[np.intp]
 
 
 class Item(NamedTuple):
@@ -113,11 +116,7 @@ class LikeLengthBatches(Sampler[list[int]]):
     """
 
     def __init__(self, lengths: Sequence[int], budget: int, seed: int | None = None) -> None:
-        if lengths and max(lengths) > budget:
-            raise TrainingError(
-                f"the longest comment has {max(lengths)} tokens, the budget is {budget}",
-                "raise --token-budget or lower --max-length",
-            )
+        _must_fit(lengths, budget)
         self._lengths = np.asarray(lengths)
         self._budget = budget
         self._seed = seed
@@ -138,38 +137,70 @@ class LikeLengthBatches(Sampler[list[int]]):
         for i in random.permutation(len(batches)):
             yield batches[i]
 
-    def _cut(self, longest_first: np.typing.NDArray[np.intp]) -> list[list[int]]:
-        batches, start = [], 0
-        while start < len(longest_first):
-            rows = self._budget // int(self._lengths[longest_first[start]])
-            batches.append(longest_first[start : start + rows].tolist())
-            start += rows
-        return batches
+    def computed(self, drawn: list[list[int]]) -> list[list[int]]:
+        """Return the batches that the device computes for those of a step: the same."""
+        return drawn
+
+    def _cut(self, longest_first: Indices) -> list[list[int]]:
+        return _cut(longest_first, self._lengths, self._budget)
 
 
 class ShuffledBatches(Sampler[list[int]]):
     """Batches of so many rows, whatever their length: the way of the published recipe.
 
+    Which rows make a step is what a recipe says; how they are padded changes no gradient. So
+    they are computed in batches of like length, which costs a fraction.
+
     Args:
-        count: of all rows.
+        lengths: tokens in each row.
         rows: in a batch.
+        budget: padded tokens at most in a batch that is computed.
         seed: of the order.
 
     Attributes:
         epoch: which pass is drawn next; set it before each.
+
+    Raises:
+        TrainingError: a row alone is over the budget.
     """
 
-    def __init__(self, count: int, rows: int, seed: int) -> None:
-        self._count = count
+    def __init__(self, lengths: Sequence[int], rows: int, budget: int, seed: int) -> None:
+        _must_fit(lengths, budget)
+        self._lengths = np.asarray(lengths)
         self._rows = rows
+        self._budget = budget
         self._seed = seed
         self.epoch = 0
 
     def __iter__(self) -> Iterator[list[int]]:
         """Draw one pass over all rows."""
-        order = np.random.default_rng([self._seed, self.epoch]).permutation(self._count)
-        for start in range(0, self._count, self._rows):
+        order = np.random.default_rng([self._seed, self.epoch]).permutation(len(self._lengths))
+        for start in range(0, len(order), self._rows):
             yield order[start : start + self._rows].tolist()
+
+    def computed(self, drawn: list[list[int]]) -> list[list[int]]:
+        """Return the batches that the device computes for those of a step: of like length."""
+        rows = np.concatenate(drawn)
+        longest_first = rows[np.argsort(self._lengths[rows], kind="stable")[::-1]]
+        return _cut(longest_first, self._lengths, self._budget)
+
+
+def _must_fit(lengths: Sequence[int], budget: int) -> None:
+    if lengths and max(lengths) > budget:
+        raise TrainingError(
+            f"the longest comment has {max(lengths)} tokens, the budget is {budget}",
+            "raise --token-budget or lower --max-length",
+        )
+
+
+def _cut(longest_first: Indices, lengths: Indices, budget: int) -> list[list[int]]:
+    """Return batches of rows, each within the budget."""
+    batches, start = [], 0
+    while start < len(longest_first):
+        rows = budget // int(lengths[longest_first[start]])
+        batches.append(longest_first[start : start + rows].tolist())
+        start += rows
+    return batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +208,10 @@ class Steps:
     """Which batches make which step, in every epoch and for every process.
 
     A step takes `world.size x accumulate` batches of the epoch, less at its end; a process
-    takes every `world.size`-th of them. One that finds none left takes BLANK in its place, so
-    that all take as many: no gradient of theirs is waited for in vain. Where a run stands is
-    said by the number of its steps alone, whatever had been drawn before.
+    takes every `world.size`-th of those that they are computed in. One that finds none left
+    takes BLANK in its place, so that all take as many: no gradient of theirs is waited for in
+    vain. Where a run stands is said by the number of its steps alone, whatever had been drawn
+    before.
     """
 
     dataset: CommentDataset
@@ -192,7 +224,7 @@ class Steps:
         self.batches.epoch = epoch
         every, size = list(self.batches), self.world.size
         steps = [
-            every[start : start + size * self.accumulate]
+            self.batches.computed(every[start : start + size * self.accumulate])
             for start in range(0, len(every), size * self.accumulate)
         ]
         return [(step + [[BLANK]] * (-len(step) % size))[self.world.rank :: size] for step in steps]

@@ -160,7 +160,7 @@ def batches_of(train: CommentDataset, settings: FitSettings) -> LikeLengthBatche
     rows = settings.per_device_train_batch_size
     if rows is None:
         return LikeLengthBatches(train.lengths, settings.token_budget, settings.seed)
-    return ShuffledBatches(len(train), rows, settings.seed)
+    return ShuffledBatches(train.lengths, rows, settings.token_budget, settings.seed)
 
 
 @torch.inference_mode()

@@ -102,13 +102,14 @@ def test_g2_a_revocation_waits_for_a_slow_publisher_or_lets_go(
 ) -> None:
     """Windows stand in every room: they are committed by the deadline, or dropped; no deadlock.
 
-    Commits take a second: within the longer deadline, beyond the shorter one.
+    Commits take a second: within the longer deadline, beyond the shorter one. There are comments
+    for long enough that the second worker finds the first one busy, however late it joins.
     """
     settings = {"COMMIT_S": 1, "SCORE_S": 0.2, "TIDEGATE_INTAKE__MAX_MESSAGES": WINDOW}
     deadlines = {8.0: make_stream(2), 0.3: make_stream(2)}
     with ExitStack() as stack:
         for deadline_s, stream in deadlines.items():
-            stream.produce_comments(range(1_000))
+            stream.produce_comments(range(5_000))
             settings["TIDEGATE_PUBLISH__REVOKE_DEADLINE_S"] = deadline_s
             stack.enter_context(stream.worker("0", **settings))
         for stream in deadlines.values():

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from schemas.labels import LABELS
 from trainer import fit
 from trainer.data import LabelledFile, read_files
-from trainer.dataset import CommentDataset, LikeLengthBatches, Steps
+from trainer.dataset import CommentDataset, LikeLengthBatches, ShuffledBatches, Steps
 from trainer.distributed import World, joined
 from trainer.loss import Loss
 from trainer.model import load_model, load_tokenizer
@@ -40,10 +40,14 @@ def model_of(base: str) -> PreTrainedModel:
 
 
 def gradient(
-    model: PreTrainedModel, dataset: CommentDataset, budget: int, accumulate: int, world: World
+    model: PreTrainedModel,
+    dataset: CommentDataset,
+    batches: LikeLengthBatches | ShuffledBatches,
+    accumulate: int,
+    world: World,
 ) -> Tensor:
     """Return the gradient of the first step, of all parameters in one vector."""
-    steps = Steps(dataset, LikeLengthBatches(dataset.lengths, budget), accumulate, world)
+    steps = Steps(dataset, batches, accumulate, world)
     loss = Loss("bce", torch.ones(len(LABELS)))
     precision = torch.autocast("cpu", enabled=False)
     model.zero_grad()
@@ -56,7 +60,8 @@ def main(base: str, file: str, out: str, budget: str) -> None:
     torch.set_num_threads(1)
     dataset = nine_rows(base, Path(file))
     with joined() as world:
-        found = gradient(model_of(base), dataset, int(budget), ROWS, world)
+        batches = LikeLengthBatches(dataset.lengths, int(budget))
+        found = gradient(model_of(base), dataset, batches, ROWS, world)
         if world.first:
             save_file({"gradient": found}, out)
 

@@ -1,6 +1,8 @@
 """Batches of like length: each row once, none over budget, padded and masked rightly."""
 
-from itertools import chain, islice
+from collections.abc import Callable
+from functools import partial
+from itertools import chain, islice, pairwise
 
 import numpy as np
 import pytest
@@ -70,7 +72,10 @@ def test_a_batch_has_like_lengths(seed: int) -> None:
 
 @pytest.mark.parametrize(
     "batches",
-    [LikeLengthBatches(list(range(1, 101)), 256, seed=5), ShuffledBatches(100, 7, seed=5)],
+    [
+        LikeLengthBatches(list(range(1, 101)), 256, seed=5),
+        ShuffledBatches(list(range(1, 101)), 7, 256, seed=5),
+    ],
     ids=["like length", "shuffled"],
 )
 def test_each_epoch_is_another_order_and_always_the_same_one(
@@ -89,13 +94,39 @@ def test_each_epoch_is_another_order_and_always_the_same_one(
 
 def test_shuffled_batches_have_so_many_rows_whatever_their_length() -> None:
     """The last one has what is left."""
-    assert [len(batch) for batch in ShuffledBatches(25, 10, seed=0)] == [10, 10, 5]
+    assert [len(batch) for batch in ShuffledBatches([8] * 25, 10, 64, seed=0)] == [10, 10, 5]
 
 
-def test_a_row_over_the_budget_is_refused_with_both_numbers() -> None:
+@given(seed=st.integers(0, 99), accumulate=st.integers(1, 4))
+def test_a_step_of_shuffled_batches_is_computed_in_batches_of_like_length(
+    seed: int, accumulate: int
+) -> None:
+    """Its rows are those that were drawn; each batch is within the budget, no two needlessly."""
+    lengths = np.random.default_rng(seed).integers(3, 129, 400).tolist()
+    batches = ShuffledBatches(lengths, 10, 256, seed)
+    drawn = list(batches)[:accumulate]
+
+    computed = batches.computed(drawn)
+
+    assert sorted(chain(*computed)) == sorted(chain(*drawn))
+    widths = [max(lengths[i] for i in batch) for batch in computed]
+    assert widths == sorted(widths, reverse=True)
+    assert all(len(b) * width <= 256 for b, width in zip(computed, widths, strict=True))
+    for batch, following in pairwise(computed):
+        assert (len(batch) + 1) * max(lengths[i] for i in batch) > 256, following
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [partial(LikeLengthBatches, budget=256), partial(ShuffledBatches, rows=1, budget=256, seed=0)],
+    ids=["like length", "shuffled"],
+)
+def test_a_row_over_the_budget_is_refused_with_both_numbers(
+    batches: Callable[[list[int]], object],
+) -> None:
     """It would never fit a batch."""
     with pytest.raises(TrainingError, match="longest comment has 300 tokens, the budget is 256"):
-        LikeLengthBatches([5, 300], 256)
+        batches([5, 300])
 
 
 @settings(max_examples=30, deadline=None)
