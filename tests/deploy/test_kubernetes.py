@@ -1,5 +1,6 @@
 """The kustomize base: what is checked without a cluster."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -10,11 +11,12 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from worker.settings import Settings
+from worker.settings import GroupProtocol, Settings
 
 KUBERNETES: Final = Path(__file__).parents[2] / "deploy" / "kubernetes"
 BASE: Final = KUBERNETES / "base"
 OVERLAY: Final = KUBERNETES / "overlay"
+STATIC_MEMBERS: Final = KUBERNETES / "static-members"
 # The oldest that is promised (the disruption budget's eviction policy), and the newest known.
 VERSIONS: Final = ("1.31", "1.37")
 # Of settings.env, as the pod gets it.
@@ -162,6 +164,23 @@ def test_the_overlays_settings_are_settings(
     }
     mounts = {mount["name"]: mount["mountPath"] for mount in container()["volumeMounts"]}
     assert str(named.parent) == mounts["kafka-client"]
+
+
+def test_a_static_member_is_named_like_its_pod(
+    tmp_path: Path, settings_of: Callable[[Mapping[str, str]], Settings]
+) -> None:
+    """So that a successor is the same member; in the only protocol that lets it in at once."""
+    here = tmp_path / "kustomization.yaml"
+    base, component = (os.path.relpath(path, tmp_path.resolve()) for path in (BASE, STATIC_MEMBERS))
+    here.write_text(yaml.safe_dump({"resources": [base], "components": [component]}))
+    (worker,) = built(tmp_path)["StatefulSet"]["spec"]["template"]["spec"]["containers"]
+    slot, protocol, member = worker["env"]
+
+    assert slot["valueFrom"] == member["valueFrom"]
+    own = {member["name"]: POD_NAME, protocol["name"]: protocol["value"]}
+    kafka = settings_of(variables() | own).kafka
+    assert kafka.group_protocol is GroupProtocol.CLASSIC
+    assert kafka.properties()["group.instance.id"] == POD_NAME
 
 
 def test_a_change_of_settings_rolls_the_pods() -> None:

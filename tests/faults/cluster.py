@@ -27,6 +27,9 @@ from faults.report import Row
 from rig.stream import PATIENCE_S, Stream, Worker, eventually
 from worker.settings import KafkaSettings, Settings
 
+TRANSACTIONS: Final = "__transaction_state"
+OFFSETS: Final = "__consumer_offsets"
+
 HEAP: Final = {"-Xms128m": "-Xms64m", "-Xmx512m": "-Xmx256m"}
 
 # Members that are gone are missed after 2.5 s, where a broker's default is 45 s. All else that
@@ -231,7 +234,7 @@ class Cluster:
         It is the leader of the partition of an internal topic that the name's hash gives.
 
         Args:
-            topic: __consumer_offsets or __transaction_state.
+            topic: OFFSETS or TRANSACTIONS.
             name: of the group, or the transactional id.
         """
         return self.leader_of(topic, _java_hash(name) % len(self._partitions(topic)))

@@ -16,7 +16,7 @@ from shutil import which
 import pytest
 
 import rig
-from faults.cluster import one_node, three_nodes
+from faults.cluster import Cluster, one_node, three_nodes
 from faults.report import Result, Row, append, result_of, table
 from rig.stream import Stream
 from rig.streams import broker
@@ -64,6 +64,13 @@ def make_stream(make_plain_stream: Callable[[int], Stream]) -> Iterator[Callable
     yield make
     for watch in watches:
         watch.close()
+
+
+@pytest.fixture
+def make_stream_on_three(three_nodes: Cluster, row: Row, tmp_path: Path) -> Callable[[int], Stream]:
+    """Give a maker of streams with three replicas."""
+    three_nodes.start()  # what the test before left stopped
+    return three_nodes.maker_of_streams(row, tmp_path)
 
 
 @pytest.fixture(scope="session")

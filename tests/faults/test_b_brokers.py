@@ -12,7 +12,7 @@ from typing import Final
 import psutil
 import pytest
 
-from faults.cluster import Cluster, Node
+from faults.cluster import OFFSETS, TRANSACTIONS, Cluster, Node
 from faults.report import Row
 from rig.stream import PATIENCE_S, Stream, Worker, comments_all_the_while, eventually
 
@@ -26,8 +26,6 @@ NOT_READY: Final = 503
 MINUTE_S: Final = 60.0
 FLAT_MB: Final = 40.0  # what a client may take to keep on trying
 
-TRANSACTIONS: Final = "__transaction_state"
-OFFSETS: Final = "__consumer_offsets"
 
 ROLES: Final[dict[str, Callable[[Cluster, Stream], Node]]] = {
     "transactions": lambda c, s: c.coordinator_of(TRANSACTIONS, f"{s.name}-0"),
@@ -43,13 +41,6 @@ def make_stream(one_node: Cluster, row: Row, tmp_path: Path) -> MakeStream:
     """Give a maker of streams of so many partitions on one node, called like the test."""
     one_node.start()  # what the test before left stopped
     return one_node.maker_of_streams(row, tmp_path)
-
-
-@pytest.fixture
-def make_stream_on_three(three_nodes: Cluster, row: Row, tmp_path: Path) -> MakeStream:
-    """Give a maker of streams with three replicas."""
-    three_nodes.start()  # what the test before left stopped
-    return three_nodes.maker_of_streams(row, tmp_path)
 
 
 def answers(worker: Worker, path: str, status: int) -> Callable[[], bool]:

@@ -1,13 +1,17 @@
 """G1 to G4: workers that come and go while windows are on their way."""
 
 import signal
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from itertools import pairwise
+from time import time
 
 import pytest
 
 from faults.report import Row
 from rig.stream import Stream, Worker, comments_all_the_while, eventually
+from worker.window import Record
 
 pytestmark = pytest.mark.broker
 
@@ -84,6 +88,7 @@ def test_g1_one_two_four_and_one_worker_judge_each_window_once(
         windows = len(first.events("window"))
         eventually(lambda: len(first.owned()) == 8, stream.logs)
         first.wait_for("window", times=windows + 2)
+        until = time()
     with stream.worker("0", **settings) as last:
         stream.wait_until_judged()
         assert last.stop() == 0
@@ -92,8 +97,26 @@ def test_g1_one_two_four_and_one_worker_judge_each_window_once(
     row.judged(outcomes)
     row.bit(moves(stream.workers))
     again = scored(stream.workers) - len(outcomes.verdicts)
-    row.measured(scored_again=again, longest_wait_s=max(waited_s(stream.workers)))
+    row.measured(
+        scored_again=again,
+        longest_wait_s=max(waited_s(stream.workers)),
+        longest_pause_s=longest_pause_s(outcomes.verdicts, until),
+    )
     assert all(finished_in_time(stream.workers))
+
+
+def longest_pause_s(verdicts: Sequence[Record], until: float) -> float:
+    """Return the longest time without a verdict on a partition, from its first one on.
+
+    Args:
+        verdicts: by partition, in their order.
+        until: when the load ended, in seconds since 1970.
+    """
+    times: dict[int, list[float]] = defaultdict(list)
+    for verdict in verdicts:
+        if (said := verdict.timestamp / 1000) < until:
+            times[verdict.partition.number].append(said)
+    return max(b - a for said in times.values() for a, b in pairwise(said))
 
 
 @pytest.mark.row("G2")

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 from confluent_kafka import IsolationLevel, KafkaError
 
-from faults.cluster import Cluster
+from faults.cluster import OFFSETS, TRANSACTIONS, Cluster
 from faults.proxy import MEMBERSHIP, ApiKey, Proxy, Weather, end_txn_error, offset_commit_error
 from faults.report import Row
 from rig.stream import Stream, Worker, comments_all_the_while, eventually
@@ -167,6 +167,42 @@ def test_a_worker_cut_off_from_its_group_commits_nothing_of_what_another_owns(
             row.bit(aborts(lonely))
             lonely.wait_for("partitions lost")
             lonely.wait_for("partitions assigned", times=2)
+            lonely.wait_for("window", times=judged_by_it + 1)
+        stream.wait_until_judged()
+        assert (lonely.stop(), other.stop()) == (0, 0)
+
+    row.judged(stream.check())
+
+
+@pytest.mark.slow_faults
+@pytest.mark.row("N3")
+def test_a_worker_cut_off_from_the_node_of_its_group_commits_nothing_of_what_another_owns(
+    row: Row, three_nodes: Cluster, make_stream_on_three: MakeStream
+) -> None:
+    """All but one of three nodes answer it, the coordinator of its transactions among them."""
+    stream = make_stream_on_three(3)
+    stream.watch()
+    node = three_nodes.coordinator_of(OFFSETS, stream.name)
+    slot = next(
+        slot
+        for slot in map(str, range(100))
+        if three_nodes.coordinator_of(TRANSACTIONS, f"{stream.name}-{slot}") is not node
+    )
+    with (
+        three_nodes.worker(stream, slot, **IMPATIENT) as lonely,
+        stream.worker("other") as other,
+    ):
+        eventually(lambda: lonely.owned() != set() != other.owned(), stream.logs)
+        with comments_all_the_while(stream, most=100_000):
+            with node.proxy.half_open():
+                eventually(lambda: other.owned() == {0, 1, 2}, stream.logs)
+                row.bit()
+                eventually(lambda: lonely.probe("/readyz")[0] == NOT_READY, stream.logs)
+                judged_by_it = len(lonely.events("window"))
+                other.wait_for("window", times=len(other.events("window")) + 5)
+                assert len(lonely.events("window")) == judged_by_it
+            lonely.wait_for("partitions lost")
+            eventually(lambda: lonely.owned() != set(), stream.logs)
             lonely.wait_for("window", times=judged_by_it + 1)
         stream.wait_until_judged()
         assert (lonely.stop(), other.stop()) == (0, 0)

@@ -1,5 +1,6 @@
 """P1 to P5: processes that are killed, stopped, ended, doubled, or lose a thread."""
 
+import re
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -19,6 +20,8 @@ pytestmark = pytest.mark.broker
 MakeStream = Callable[[int], Stream]
 
 PROBE_S = 1.0
+
+SAYS_WHY = "TIDEGATE_SLOT|whether the window was committed|FENCED_INSTANCE_ID"
 
 IN_A_TRANSACTION = ("half_produced", "offsets_sent", "committing")
 
@@ -313,10 +316,19 @@ def test_p3_a_second_sigterm_ends_a_slow_worker_and_loses_nothing(
 
 
 @pytest.mark.row("P4")
-def test_p4_two_workers_under_one_slot_never_mix(row: Row, make_stream: MakeStream) -> None:
+@pytest.mark.parametrize(
+    "membership", ["dynamic", pytest.param("static", marks=pytest.mark.slow_faults)]
+)
+def test_p4_two_workers_under_one_slot_never_mix(
+    membership: str, row: Row, make_stream: MakeStream
+) -> None:
     """They fence each other; one ends and says why, and no comment is judged twice."""
     stream = make_stream(2)
-    settings = {"SCORE_S": 0.05, "TIDEGATE_INTAKE__MAX_MESSAGES": 20}
+    settings = {
+        "SCORE_S": 0.05,
+        "TIDEGATE_INTAKE__MAX_MESSAGES": 20,
+        **MEMBERSHIPS[membership],
+    }
     with stream.worker(**settings) as first:
         first.wait_for("partitions assigned")
         with (
@@ -327,10 +339,10 @@ def test_p4_two_workers_under_one_slot_never_mix(row: Row, make_stream: MakeStre
             eventually(lambda: any(w.process.poll() is not None for w in both), stream.logs)
             ended = next(worker for worker in both if worker.process.poll() is not None)
             row.bit(1 + sum(len(worker.events("producer rebuilt")) for worker in both))
-    finish(row, stream)
+    finish(row, stream, **MEMBERSHIPS[membership])
 
     assert ended.process.returncode == 1
-    assert "TIDEGATE_SLOT" in ended.said or "whether the window was committed" in ended.said
+    assert re.search(SAYS_WHY, ended.said)
 
 
 @pytest.mark.row("P5")

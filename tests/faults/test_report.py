@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from faults.page import PAGE, page_of
 from faults.report import Row, append, result_of, table
 from rig.checker import Outcomes
 from rig.make import make_record
@@ -66,3 +67,31 @@ def test_a_row_of_the_table_is_the_sum_of_its_tests(tmp_path: Path) -> None:
     kept = [json.loads(line) for line in file.read_text().splitlines()]
     assert [line["row"] for line in kept] == ["P1", "P1", "G1"]
     assert kept[0]["figures"] == {"gap_s": 1.235}
+
+
+def test_the_page_of_kept_results_is_made_of_its_files() -> None:
+    """Nobody writes a figure there by hand."""
+    folder = Path(__file__).parents[2] / "docs/faults"
+
+    assert (folder / PAGE).read_text(encoding="utf-8") == page_of(folder)
+
+
+def test_a_run_of_the_matrix_is_one_line_and_names_what_failed(tmp_path: Path) -> None:
+    """Rows are summed over runs, with the worst of each figure."""
+    rows = [Row("P1", "x::test_a", 7), Row("M1", "x::test_b", 7), Row("P1", "x::test_a", 8)]
+    for number, row in enumerate(rows, 1):
+        row.bit(number)
+        row.measured(gap_s=number)
+    results = [
+        result_of(row, outcome, 1.0)
+        for row, outcome in zip(rows, ("passed", "failed", "passed"), strict=True)
+    ]
+    append(results, tmp_path / "results.jsonl")
+
+    lines = page_of(tmp_path).splitlines()
+
+    today = results[0].date[:10]
+    assert f"| {today} | 7 | 2 | 1 | 2 | 0 | 0 | test_b |" in lines
+    assert f"| {today} | 8 | 1 | 3 | 0 | 0 | 0 | none |" in lines
+    assert "| P1 | 2 | 4 | 0 | 0 | gap_s 3 |" in lines
+    assert any("**0 comments, 4 faults** and 2 hostile" in line for line in lines)

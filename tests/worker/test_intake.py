@@ -11,6 +11,7 @@ from schemas.errors import ClusterError, SettingsError
 from worker.intake import COMMITTED_CALLS, Intake, _why_not_kip_848
 from worker.settings import GroupProtocol, KafkaSettings, Settings
 from worker.shared import Shared, Stop
+from worker.window import Claim, Partition
 
 NOBODY = "127.0.0.1:1"
 
@@ -49,6 +50,20 @@ def test_a_callback_that_fails_ends_the_worker_after_the_call_and_not_in_it(
     with pytest.raises(ClusterError, match="offsets cannot be learnt"):
         intake._after_call()  # noqa: SLF001
     assert consumer.calls == COMMITTED_CALLS
+
+
+def test_metadata_of_a_group_that_has_not_let_us_in_is_never_read(intake: Intake) -> None:
+    """It has no generation, and brokers of the classic protocol would commit offsets with it."""
+    claims = intake._claims  # noqa: SLF001
+    intake._fetch()  # noqa: SLF001
+    intake._after_call()  # noqa: SLF001
+    with claims.gate(Claim({})) as (_, metadata):
+        assert metadata is None
+
+    claims.assign([Partition("comments", 0)])
+    intake._after_call()  # noqa: SLF001
+    with claims.gate(Claim({})) as (_, metadata):
+        assert metadata is not None
 
 
 @pytest.mark.parametrize("protocol", GroupProtocol)
