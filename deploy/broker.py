@@ -90,6 +90,7 @@ share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=4
 group.initial.rebalance.delay.ms=0
 log.cleaner.dedupe.buffer.size=16777216
+offsets.topic.segment.bytes=1048576
 """
 
 HINTS: Final = {

@@ -72,6 +72,7 @@ class Intake:
         self._readiness = shared.readiness
         self._events = shared.events
         self._offsets = shared.offsets
+        self._committed = shared.committed
         self._failure: Exception | None = None  # written by callbacks, raised by the loop
         self._full_since: float | None = None  # monotonic; None while there is room
         self._paused = False
@@ -302,7 +303,7 @@ class Intake:
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         def assign() -> None:
             begin = _begin_where_nothing_is_committed(consumer, partitions, self._pulse.beat)
-            consumer.incremental_assign(begin)
+            consumer.incremental_assign([self._not_behind(consumer, place) for place in begin])
             if self._paused:
                 consumer.pause(partitions)
             else:  # one that was lost while it was paused comes back so, and would stay so
@@ -312,6 +313,33 @@ class Intake:
             log.info("partitions assigned", partitions=_numbers(partitions))
 
         self._in_callback(assign)
+
+    def _not_behind(self, consumer: Consumer, begin: TopicPartition) -> TopicPartition:
+        """Return where a partition is begun: never below what we have committed ourselves.
+
+        The offsets of a group that has members are nobody's to set back, so that the broker has
+        lost some. A topic that was deleted and made anew begins below them, too, and ends there.
+        """
+        ours = self._committed.of(begin)
+        if not ours or begin.offset >= ours:
+            return begin
+        try:
+            _, end = consumer.get_watermark_offsets(begin, timeout=COMMITTED_S, cached=False)
+        except KafkaException as error:
+            raise ClusterError(
+                f"topic {begin.topic}, partition {begin.partition}: its end cannot be learnt: "
+                f"{error.args[0].name()}"
+            ) from error
+        if end < ours:
+            return begin
+        self._metrics.offsets_lost.inc()
+        log.error(
+            "offsets lost: the group's is from before our own commits, which are not judged again",
+            partition=begin.partition,
+            group=max(begin.offset, 0),
+            ours=ours,
+        )
+        return TopicPartition(begin.topic, begin.partition, ours)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         def revoke() -> None:

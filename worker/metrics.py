@@ -41,6 +41,9 @@ class Metrics:
         self.windows = counter("windows", "Windows published.")
         # Windows published again after an abort. A few in a rolling deploy; many: see the log.
         self.aborts = counter("aborts", "Transactions aborted.")
+        # Partitions that came back with an offset from before our own commits: the broker has lost
+        # offsets of the group. Other workers cannot see it, and judge comments again.
+        self.offsets_lost = counter("offsets_lost", "Partitions assigned with an offset of old.")
         # Comments in a window: the maximum all the time means that the worker is behind.
         self.window_size = histogram("window_records", "Records.", buckets=SIZES)
         # Seconds a window spent in a room: the largest is the bottleneck.

@@ -46,6 +46,7 @@ class ExactlyOnce:
         self._stop = shared.stop
         self._readiness = shared.readiness
         self._claims = shared.claims
+        self._committed = shared.committed
         self._transactions = transactions
         self._judge = judge
         self._accounts = accounts
@@ -102,6 +103,7 @@ class ExactlyOnce:
                 places = places_of(outcomes, alone) if alone else ()
                 self._transactions.send(messages, offsets, metadata, places)
             self._transactions.commit()
+            self._committed.note(offsets)
         except AbortedError as aborted:
             # Its traceback would keep the old producer alive while the new one is built.
             return outcomes, aborted.with_traceback(None)

@@ -6,6 +6,7 @@ from time import monotonic
 
 from worker.claims import Claims
 from worker.client_events import ClientEvents
+from worker.committed import Committed
 from worker.metrics import Metrics
 from worker.offsets import Offsets
 from worker.pulse import Pulse
@@ -52,6 +53,7 @@ class Shared:
     readiness  written by the same and intake, read by the health port
     events     called by the Kafka clients
     offsets    written by publish, taken by intake; used at least once only
+    committed  written by publish, read by intake; used exactly once only
     """
 
     settings: Settings
@@ -62,6 +64,7 @@ class Shared:
     readiness: Readiness = field(default_factory=Readiness)
     events: ClientEvents = field(init=False)
     offsets: Offsets = field(default_factory=Offsets)
+    committed: Committed = field(default_factory=Committed)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "events", ClientEvents(self.metrics, self.readiness))

@@ -5,7 +5,14 @@ from contextlib import closing
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_INVALID,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 
 from schemas.errors import ClusterError, SettingsError
 from worker.intake import COMMITTED_CALLS, Intake, _why_not_kip_848
@@ -64,6 +71,53 @@ def test_metadata_of_a_group_that_has_not_let_us_in_is_never_read(intake: Intake
     intake._after_call()  # noqa: SLF001
     with claims.gate(Claim({})) as (_, metadata):
         assert metadata is not None
+
+
+class _OffsetsOfOld:
+    """A consumer whose group has lost offsets; keeps what it was assigned."""
+
+    def __init__(self, committed: int, end: int) -> None:
+        self._committed = committed
+        self._end = end
+        self.begun: list[int] = []
+
+    def committed(self, partitions: list[TopicPartition], **_: Any) -> list[TopicPartition]:
+        return [TopicPartition(p.topic, p.partition, self._committed) for p in partitions]
+
+    def get_watermark_offsets(self, *_: Any, **__: Any) -> tuple[int, int]:
+        return 0, self._end
+
+    def incremental_assign(self, partitions: list[TopicPartition]) -> None:
+        self.begun += [p.offset for p in partitions]
+
+    def resume(self, partitions: list[TopicPartition]) -> None:
+        """It was not paused."""
+
+
+@pytest.mark.parametrize(
+    ("group", "end", "begun"),
+    [
+        (25, 30, 25),  # as it should be
+        (28, 30, 28),  # another worker went on
+        (10, 30, 25),  # the broker lost offsets
+        (OFFSET_INVALID, 30, 25),  # or all of them
+        (10, 20, 10),  # another topic by the same name
+        (OFFSET_INVALID, 0, OFFSET_BEGINNING),
+    ],
+)
+def test_what_was_committed_here_is_not_judged_again_whatever_the_broker_remembers(
+    intake: Intake, group: int, end: int, begun: int
+) -> None:
+    """Kafka 4.3.1 may come up with offsets from the middle of their log."""
+    intake._committed.note([TopicPartition("comments", 0, 25)])  # noqa: SLF001
+    consumer = _OffsetsOfOld(group, end)
+
+    intake._on_assign(cast("Consumer", consumer), [TopicPartition("comments", 0)])  # noqa: SLF001
+
+    intake._after_call()  # noqa: SLF001
+    assert consumer.begun == [begun]
+    lost = intake._metrics.offsets_lost._value.get()  # noqa: SLF001
+    assert lost == (begun == 25 != group)
 
 
 @pytest.mark.parametrize("protocol", GroupProtocol)
