@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 SELF := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation
 
-.PHONY: help demo test faults soak lint format full schemas bench lock clean
+.PHONY: help demo api test faults soak lint format full schemas bench lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ $(VENV)/full: requirements-full.txt $(VENV)/dev
 
 demo: $(VENV)/light  ## a broker, a worker and a stream of comments, live (ARGS="--count 500 --plain")
 	@$(BIN)/tidegate demo $(ARGS)
+
+api: $(VENV)/light  ## Perspective's calls and our own at 127.0.0.1:8080 (ARGS="--port 9000")
+	@$(BIN)/tidegate api $(ARGS)
 
 test: $(VENV)/dev  ## all tests; those that need torch run if `make full` was run before
 	$(BIN)/python -m pytest $(ARGS)

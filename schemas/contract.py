@@ -6,9 +6,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 # The id of a comment is a Kafka key too; this holds any UUID or URL slug.
 MOST_CHARACTERS_OF_AN_ID: Final = 256
+MOST_CHARACTERS_OF_A_NAME: Final = 256
 
 CommentId = Annotated[str, StringConstraints(min_length=1, max_length=MOST_CHARACTERS_OF_AN_ID)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=MOST_CHARACTERS_OF_A_NAME)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 

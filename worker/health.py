@@ -3,14 +3,22 @@
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Final
+from typing import Final, Protocol
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from schemas.errors import SettingsError
-from worker.metrics import Metrics
 
 PLAIN: Final = "text/plain; charset=utf-8"
+
+
+class Exposed(Protocol):
+    """Whatever Prometheus reads."""
+
+    def render(self) -> bytes:
+        """Return the exposition text."""
+        ...
+
 
 Trouble = Callable[[], list[str]]  # what is wrong now; nothing when all is well
 
@@ -30,7 +38,7 @@ class Health:
     """
 
     def __init__(
-        self, host: str, port: int, metrics: Metrics, not_live: Trouble, not_ready: Trouble
+        self, host: str, port: int, metrics: Exposed, not_live: Trouble, not_ready: Trouble
     ) -> None:
         class Handler(BaseHTTPRequestHandler):
             timeout = 5  # seconds; a client that says nothing must not hold a thread

@@ -35,7 +35,22 @@ class Prepare:
     def __call__(self, fetched: Fetched) -> Prepared:
         """Prepare a window: an entry for each record, and the pieces of all comments."""
         start = monotonic()
-        decoded = [self._decode(record) for record in fetched.records]
+        return self.decoded(fetched, [self._decode(r) for r in fetched.records], start)
+
+    def decoded(
+        self,
+        fetched: Fetched,
+        decoded: Sequence[CommentEvent | Refusal | Erasure],
+        start: float | None = None,
+    ) -> Prepared:
+        """Prepare a window that is decoded already: by us, or because it came over no topic.
+
+        Args:
+            fetched: the window.
+            decoded: what each of its records holds, in order.
+            start: when it was begun, monotonic; None: now.
+        """
+        start = monotonic() if start is None else start
         texts = [self._bounded(e.text) for e in decoded if isinstance(e, CommentEvent)]
         tokenised = iter(self._tokenised([text for text, _ in texts]))
         cut = iter([was_cut for _, was_cut in texts])

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     FilePath,
@@ -26,6 +27,7 @@ from pydantic import (
 )
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -284,6 +286,72 @@ class HealthSettings(Section):
     )
 
 
+def _listed(value: Any) -> Any:
+    """Read a list as a person writes it into an environment: with commas."""
+    return (
+        [part.strip() for part in value.split(",") if part.strip()]
+        if isinstance(value, str)
+        else value
+    )
+
+
+Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+OtherLanguage = Literal["judge", "hold", "refuse"]
+
+
+class ApiSettings(Section):
+    """What `tidegate api` answers, and to whom."""
+
+    host: str = "127.0.0.1"
+    port: Port = Field(default=8_080, description="0 takes a free one.")
+    deadline_s: PositiveFloat = Field(
+        default=0.7, le=60, description="Past it a request is answered 503. Coral waits 0.8 s."
+    )
+    batch: PositiveInt = Field(
+        default=32, le=10_000, description="Comments that are judged at once at most."
+    )
+    body_bytes: PositiveInt = Field(default=1_048_576, description="A larger body is refused.")
+    text_bytes: PositiveInt = Field(
+        default=20_480, description="Perspective's calls refuse a longer comment."
+    )
+    comments: PositiveInt = Field(default=100, description="Most in a request to /v1/score.")
+    sentences: PositiveInt = Field(
+        default=50, description="Most that are scored by themselves; the last has the rest."
+    )
+    keys: FilePath | None = Field(
+        default=None,
+        description="A file of API keys: a name, the SHA-256 of the key, perhaps comments a "
+        "second, a line each. None: everybody may ask.",
+    )
+    cors: Listed = Field(default=(), description="Origins of pages that may ask, with commas.")
+    tls_certificate: FilePath | None = Field(default=None, description="In PEM, with its chain.")
+    tls_key: FilePath | None = Field(default=None, description="In PEM.")
+    languages: Listed = Field(default=("en",), description="What the bundle judges, with commas.")
+    other_languages: OtherLanguage = Field(
+        default="judge",
+        description="What becomes of a comment that is surely in another language: judge, hold "
+        "(for a person), or refuse.",
+    )
+    other_languages_in: dict[str, OtherLanguage] = Field(
+        default_factory=dict, description='By community, as JSON: {"gaming": "hold"}.'
+    )
+    unknown_attributes: Literal["refuse", "leave_out"] = Field(
+        default="refuse", description="What becomes of attributes that have no model here."
+    )
+    scale: str | None = Field(
+        default=None,
+        description="The scale of scores: perspective, or another that the bundle has a map to. "
+        "None: the bundle's own probabilities.",
+    )
+
+    @model_validator(mode="after")
+    def a_certificate_has_its_key(self) -> Self:
+        """One without the other would serve in the clear, or not at all."""
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together")
+        return self
+
+
 class LogSettings(Section):
     """What is logged, and for whom."""
 
@@ -329,6 +397,7 @@ class Settings(BaseSettings):
     publish: PublishSettings = PublishSettings()
     breaker: BreakerSettings = BreakerSettings()
     health: HealthSettings = HealthSettings()
+    api: ApiSettings = ApiSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")

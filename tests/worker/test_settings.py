@@ -54,12 +54,33 @@ WRONG = {
     "TIDEGATE_BREAKER__RECORDS": "0",
     "TIDEGATE_HEALTH__PORT": "65536",
     "TIDEGATE_HEALTH__STUCK_AFTER_S": "0",
+    "TIDEGATE_API__PORT": "-1",
+    "TIDEGATE_API__DEADLINE_S": "0",
+    "TIDEGATE_API__BATCH": "0",
+    "TIDEGATE_API__BODY_BYTES": "0",
+    "TIDEGATE_API__TEXT_BYTES": "few",
+    "TIDEGATE_API__COMMENTS": "0",
+    "TIDEGATE_API__SENTENCES": "0",
+    "TIDEGATE_API__KEYS": "/no/such/file",
+    "TIDEGATE_API__TLS_CERTIFICATE": "/no/such/file",
+    "TIDEGATE_API__TLS_KEY": "/no/such/file",
+    "TIDEGATE_API__OTHER_LANGUAGES": "shrug",
+    "TIDEGATE_API__OTHER_LANGUAGES_IN": '{"gaming": "shrug"}',
+    "TIDEGATE_API__UNKNOWN_ATTRIBUTES": "invent",
     "TIDEGATE_LOG__LEVEL": "loud",
     "TIDEGATE_LOG__FORMAT": "xml",
 }
 # Any text is one of these; what is behind it is found out when it is opened. A client property
 # is librdkafka's to judge, save those that are ours.
-ANY_TEXT = {"TIDEGATE_POLICY", "TIDEGATE_HEALTH__HOST", "TIDEGATE_KAFKA__CLIENT__"}
+ANY_TEXT = {
+    "TIDEGATE_POLICY",
+    "TIDEGATE_HEALTH__HOST",
+    "TIDEGATE_KAFKA__CLIENT__",
+    "TIDEGATE_API__HOST",
+    "TIDEGATE_API__CORS",
+    "TIDEGATE_API__LANGUAGES",
+    "TIDEGATE_API__SCALE",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -280,3 +301,22 @@ def test_settings_cannot_be_changed_afterwards() -> None:
 
     with pytest.raises(ValueError, match="frozen"):
         settings.slot = "1"
+
+
+def test_a_list_is_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a person writes it into an environment."""
+    monkeypatch.setenv("TIDEGATE_API__LANGUAGES", "en, de,")
+
+    assert load_settings().api.languages == ("en", "de")
+
+
+def test_a_certificate_without_its_key_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be served in the clear, or not at all."""
+    certificate = tmp_path / "tls.crt"
+    certificate.touch()
+    monkeypatch.setenv("TIDEGATE_API__TLS_CERTIFICATE", str(certificate))
+
+    with pytest.raises(SettingsError, match="tls_certificate and tls_key go together"):
+        load_settings()

@@ -1,0 +1,56 @@
+"""The application over a stub whose scores are a hash of the text, in this process."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from rig.stub import stub_manifest, stub_score, stub_tokenise
+from schemas.bundle import ScoreMap
+from schemas.labels import LABELS
+from worker.api.api import Api
+from worker.api.application import Application, application
+from worker.api.desk import Desk
+from worker.api.figures import Figures
+from worker.api.keys import Keys
+from worker.api.language import LanguageDetector
+from worker.api.pace import Pace
+from worker.api.rooms import Rooms
+from worker.judge import Judge
+from worker.policies import load_policies
+from worker.prepare import Prepare
+from worker.pulse import Pulse
+from worker.settings import ApiSettings, LimitSettings, TopicSettings
+
+HALVES: Final = {label: ScoreMap(x=[0, 1], y=[0, 0.5]) for label in LABELS}
+
+
+@pytest.fixture(scope="session")
+def detect() -> LanguageDetector:
+    """Load the language model once."""
+    return LanguageDetector()
+
+
+@pytest.fixture
+def make(detect: LanguageDetector) -> Iterator[Callable[..., Application]]:
+    """Give a maker of applications with these settings."""
+    manifest = stub_manifest().model_copy(update={"score_maps": {"perspective": HALVES}})
+    policies = load_policies(None, manifest)
+    rooms = Rooms(
+        Prepare(LimitSettings(characters=20_000), stub_tokenise),
+        stub_score,
+        Judge(manifest, policies, TopicSettings()),
+    )
+    with ExitStack() as stack:
+
+        def made(keys: Path | None = None, **settings: Any) -> Application:
+            ours = ApiSettings(deadline_s=20, **settings)
+            desk = Desk(rooms, Pulse(), ours, Pace(1_024, 1e-9), lambda _: None)
+            api = Api(ours, manifest, policies.version, desk, detect, Figures())
+            desk.open()
+            stack.callback(desk.close)
+            return application(api, Keys(keys))
+
+        yield made

@@ -1,0 +1,499 @@
+"""The calls: Perspective's fields, errors and parameters, and our own, over a stub that hashes."""
+
+import json
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from rig.asked import Answered, asked
+from rig.stub import stub_scores
+from schemas.errors import SettingsError
+from schemas.labels import LABELS
+from worker.api.application import ANALYZE, SUGGEST, Application
+
+TEXT: Final = "What a stupid thing to say, nobody here likes you at all."
+GERMAN: Final = "Das ist ein schlechter Kommentar von jemandem, der nichts gelesen hat."
+
+Make = Callable[..., Application]
+
+
+def analyze(app: Application, text: str = TEXT, /, **more: Any) -> Answered:
+    """Ask for an analysis."""
+    query, headers = more.pop("query", None), more.pop("headers", None)
+    body = {"comment": {"text": text}, "requestedAttributes": {"TOXICITY": {}}} | more
+    return asked(app, ANALYZE, body, query=query, headers=headers)
+
+
+def score_of(text: str, label: str = "toxic") -> float:
+    """Return the stub's score."""
+    return stub_scores(text)[LABELS.index(label)]
+
+
+# -- analyze
+
+
+def test_an_analysis_has_what_perspectives_clients_read(make: Make) -> None:
+    """A summary, one span of the whole text in UTF-16, languages, and the token."""
+    text = TEXT + " 😀"
+
+    answered = analyze(make(), text, clientToken="comment:1", languages=["en"])
+
+    score = {"value": score_of(text), "type": "PROBABILITY"}
+    assert answered.code == 200
+    assert answered.json == {
+        "attributeScores": {
+            "TOXICITY": {
+                "spanScores": [{"begin": 0, "end": len(TEXT) + 3, "score": score}],
+                "summaryScore": score,
+            }
+        },
+        "languages": ["en"],
+        "detectedLanguages": ["en"],
+        "clientToken": "comment:1",
+    }
+    assert answered.headers["x-tidegate-model"].startswith("stub/")
+    assert answered.headers["x-tidegate-policy"].startswith("bundle-")
+
+
+def test_every_attribute_has_the_score_of_its_label(make: Make) -> None:
+    """Each under the name that was asked for."""
+    names = {
+        "TOXICITY@6": "toxic",
+        "SEVERE_TOXICITY": "severe_toxic",
+        "PROFANITY": "obscene",
+        "OBSCENE": "obscene",
+        "THREAT": "threat",
+        "INSULT_EXPERIMENTAL": "insult",
+        "IDENTITY_ATTACK": "identity_hate",
+    }
+
+    found = analyze(make(), requestedAttributes={name: {} for name in names}).json[
+        "attributeScores"
+    ]
+
+    assert {name: scores["summaryScore"]["value"] for name, scores in found.items()} == {
+        name: score_of(TEXT, label) for name, label in names.items()
+    }
+
+
+def test_spans_are_sentences_with_scores_of_their_own(make: Make) -> None:
+    """Where they are asked for."""
+    text = "😀 First. Second one!\nThird"
+
+    found = analyze(make(), text, spanAnnotations=True).json["attributeScores"]["TOXICITY"]
+
+    assert [(span["begin"], span["end"]) for span in found["spanScores"]] == [
+        (0, 9),
+        (10, 21),
+        (22, 27),
+    ]
+    assert [span["score"]["value"] for span in found["spanScores"]] == [
+        score_of(part) for part in ("😀 First.", "Second one!", "Third")
+    ]
+    assert found["summaryScore"]["value"] == score_of(text)
+
+
+def test_an_attribute_under_its_threshold_is_left_out(make: Make) -> None:
+    """And without any there are no scores at all, as protobuf writes nothing for nothing."""
+    attributes = {"TOXICITY": {"scoreThreshold": 1}, "INSULT": {"scoreThreshold": 0}}
+
+    answered = analyze(make(), requestedAttributes=attributes).json
+
+    assert list(answered["attributeScores"]) == ["INSULT"]
+    only = {"TOXICITY": {"scoreThreshold": 1}}
+    assert "attributeScores" not in analyze(make(), requestedAttributes=only).json
+
+
+@pytest.mark.parametrize(
+    ("body", "error_type", "message"),
+    [
+        ({"comment": {"text": ""}}, "COMMENT_EMPTY", "Comment must be non-empty."),
+        ({"comment": {"text": " \n"}}, "COMMENT_EMPTY", "Comment must be non-empty."),
+        ({"comment": {}}, "COMMENT_EMPTY", "Comment must be non-empty."),
+        (
+            {"comment": {"text": "ä" * 10_241}},
+            "COMMENT_TOO_LONG",
+            "Comment text was too many bytes. Value (20482) exceeded limit (20480).",
+        ),
+        (
+            {"requestedAttributes": {}},
+            "NO_REQUESTED_ATTRIBUTES",
+            "Missing requested_attributes",
+        ),
+        (
+            {"requestedAttributes": {"FLIRTATION": {}}},
+            "INVALID_REQUEST",
+            "Unknown requested attribute: FLIRTATION; known are: TOXICITY, SEVERE_TOXICITY",
+        ),
+        (
+            {"requestedAttributes": {"TOXICITY": {"scoreType": "PERCENTILE"}}},
+            "INVALID_REQUEST",
+            "Requested score type PERCENTILE is not supported by attribute TOXICITY",
+        ),
+        (
+            {"comment": {"text": TEXT, "type": "MARKDOWN"}},
+            "INVALID_REQUEST",
+            "Unknown text type",
+        ),
+        (
+            {
+                "context": {
+                    "entries": [{"text": "a"}],
+                    "articleAndParentComment": {"article": {"text": "b"}},
+                }
+            },
+            "INVALID_REQUEST",
+            "Context can have either entries or article_and_parent_comment",
+        ),
+    ],
+)
+def test_what_perspective_refused_is_refused_in_its_words(
+    body: dict[str, Any], error_type: str, message: str, make: Make
+) -> None:
+    """Clients match on status, error type and words."""
+    answered = analyze(make(), **body)
+
+    assert answered.code == answered.error["code"] == 400
+    assert answered.error["status"] == "INVALID_ARGUMENT"
+    assert answered.error["message"].startswith(message)
+    (detail,) = answered.error["details"]
+    assert detail["errorType"] == error_type
+    assert detail["@type"].endswith("google.commentanalyzer.v1alpha1.Error")
+
+
+@pytest.mark.parametrize("kind", ["PLAIN_TEXT", "HTML", "TEXT_TYPE_UNSPECIFIED"])
+def test_html_is_no_other_case(kind: str, make: Make) -> None:
+    """The bundle's cleaning takes markup away."""
+    assert analyze(make(), comment={"text": TEXT, "type": kind}).code == 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "body"),
+    [({"unknown_attributes": "leave_out"}, {}), ({}, {"dropUnsupportedAttributes": True})],
+)
+def test_what_has_no_model_here_is_left_out_if_that_is_wanted(
+    settings: dict[str, Any], body: dict[str, Any], make: Make
+) -> None:
+    """By the operator, or by the request."""
+    attributes: dict[str, Any] = {"TOXICITY": {}, "FLIRTATION": {}, "SPAM": {}}
+
+    answered = analyze(make(**settings), requestedAttributes=attributes, **body)
+
+    assert list(answered.json["attributeScores"]) == ["TOXICITY"]
+
+
+def test_only_the_fields_that_are_asked_for_are_sent(make: Make) -> None:
+    """`fields`; other parameters of Google's make no difference."""
+    query = {
+        "fields": "attributeScores/TOXICITY/summaryScore/value",
+        "alt": "json",
+        "prettyPrint": "true",
+        "quotaUser": "me",
+        "$.xgafv": "2",
+    }
+
+    answered = analyze(make(), query=query)
+
+    value = {"summaryScore": {"value": score_of(TEXT)}}
+    assert answered.json == {"attributeScores": {"TOXICITY": value}}
+    assert analyze(make(), query={"fields": "("}).code == 400
+
+
+def test_scores_are_on_the_scale_that_is_set_or_asked_for(make: Make) -> None:
+    """By a map of the bundle's; `bundle` is its own."""
+
+    def value(app: Application, **query: str) -> float:
+        found = analyze(app, query=query).json["attributeScores"]["TOXICITY"]["summaryScore"]
+        return float(found["value"])
+
+    own, half = score_of(TEXT), pytest.approx(score_of(TEXT) / 2)
+    assert value(make()) == value(make(scale="perspective"), scale="bundle") == own
+    assert value(make(scale="perspective")) == value(make(), scale="perspective") == half
+    refused = analyze(make(), query={"scale": "fahrenheit"})
+    assert (refused.code, refused.error["message"]) == (
+        400,
+        "Unknown scale; known are: bundle, perspective",
+    )
+    with pytest.raises(SettingsError, match="TIDEGATE_API__SCALE is fahrenheit"):
+        make(scale="fahrenheit")
+
+
+# -- languages
+
+
+@pytest.mark.parametrize("settings", [{}, {"other_languages": "refuse"}])
+@pytest.mark.parametrize("text", ["lol ok", "u suk", "kys noob", TEXT])
+def test_english_is_judged_however_short(text: str, settings: dict[str, Any], make: Make) -> None:
+    """Perspective took such comments for Italian, Turkish or Zulu."""
+    assert analyze(make(**settings), text).code == 200
+
+
+@pytest.mark.parametrize("body", [{}, {"languages": ["de"]}, {"languages": ["en", "de-AT"]}])
+def test_another_language_is_judged_unless_the_operator_refuses_it(
+    body: dict[str, Any], make: Make
+) -> None:
+    """Detected or given; what was detected is said."""
+    judged = analyze(make(), GERMAN, **body)
+    assert (judged.code, judged.json["detectedLanguages"]) == (200, ["de"])
+
+    for treatment in ("refuse", "hold"):  # it has no word for `held`
+        refused = analyze(make(other_languages=treatment), GERMAN, **body)
+        assert refused.code == 400
+        assert "Attribute TOXICITY does not support request languages: " in refused.error["message"]
+        (detail,) = refused.error["details"]
+        assert detail["errorType"] == "LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE"
+        assert detail["languageNotSupportedByAttributeError"]["attribute"] == "TOXICITY"
+
+
+def test_a_community_may_have_its_own_rule_for_languages(make: Make) -> None:
+    """It is known by its id."""
+    app = make(other_languages="refuse", other_languages_in={"berlin": "judge"})
+
+    assert analyze(app, GERMAN, communityId="berlin").code == 200
+    assert analyze(app, GERMAN, communityId="paris").code == 400
+
+
+# -- suggestscore
+
+
+@pytest.mark.parametrize("attribute", ["TOXICITY", "APPROVED", "DELETED"])
+def test_a_suggestion_is_answered(attribute: str, make: Make) -> None:
+    """As Coral sends it when a moderator has decided; old ones name what was decided."""
+    body = {
+        "comment": {"text": TEXT},
+        "context": {"entries": [{"text": '{"Coral_comment_id":"4711"}'}]},
+        "attributeScores": {attribute: {"summaryScore": {"value": 1}}},
+        "languages": ["en"],
+        "communityId": "Coral:example.com",
+        "clientToken": "comment:4711",
+    }
+
+    answered = asked(make(), SUGGEST, body)
+
+    assert answered.code == 200
+    assert answered.json == {
+        "clientToken": "comment:4711",
+        "requestedLanguages": ["en"],
+        "detectedLanguages": ["en"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ({}, "Missing attribute_scores"),
+        ({"TOXICITY": {}}, "Missing summary_score for attribute: TOXICITY"),
+    ],
+)
+def test_a_suggestion_without_a_score_is_refused(
+    scores: dict[str, Any], message: str, make: Make
+) -> None:
+    """There would be nothing to learn from it."""
+    answered = asked(make(), SUGGEST, {"comment": {"text": TEXT}, "attributeScores": scores})
+
+    assert (answered.code, answered.error["status"]) == (400, "INVALID_ARGUMENT")
+    assert answered.error["message"].startswith(message)
+
+
+# -- our own
+
+
+def test_one_comment_is_scored_with_all_that_is_said_of_it(make: Make) -> None:
+    """All labels, policy and action, pieces, model and policy."""
+    answered = asked(make(), "/v1/score", {"text": TEXT, "id": "c1"}).json
+
+    (result,) = answered["results"]
+    assert result["scores"] == dict(zip(LABELS, stub_scores(TEXT), strict=True))
+    assert result["labels"] == [label for label in LABELS if score_of(TEXT, label) >= 0.5]
+    assert (result["id"], result["status"], result["language"]) == ("c1", "scored", "en")
+    assert (result["pieces"], result["truncated"]) == (1, False)
+    assert answered["model"]["name"] == "stub"
+    assert answered["policy"].startswith("bundle-")
+    assert answered["scale"] is None
+
+
+def test_many_comments_keep_their_order(make: Make) -> None:
+    """Up to a bound; for more there are JSON Lines."""
+    comments = [{"text": f"comment {n}", "id": str(n)} for n in range(10)]
+
+    results = asked(make(), "/v1/score", {"comments": comments}).json["results"]
+
+    assert [r["scores"]["toxic"] for r in results] == [score_of(f"comment {n}") for n in range(10)]
+    refused = asked(make(comments=9), "/v1/score", {"comments": comments})
+    assert (refused.code, refused.error["message"]) == (
+        400,
+        "10 comments, at most 9 are allowed; or send JSON Lines",
+    )
+
+
+@pytest.mark.parametrize("body", [{}, {"text": "a", "comments": [{"text": "b"}]}])
+def test_it_is_either_a_text_or_comments(body: dict[str, Any], make: Make) -> None:
+    """Both, or none, is a mistake of the caller's."""
+    answered = asked(make(), "/v1/score", body)
+
+    assert answered.code == 400
+    assert "expected either text or comments" in answered.error["message"]
+
+
+@pytest.mark.parametrize("treatment", ["hold", "refuse"])
+def test_a_comment_that_nobody_judged_is_for_a_person(treatment: str, make: Make) -> None:
+    """It fails closed; the comment's neighbours are judged."""
+    app = make(other_languages=treatment)
+    comments = [{"text": GERMAN}, {"text": TEXT}, {"text": "kurz", "language": "de"}]
+
+    results = asked(app, "/v1/score", {"comments": comments}).json["results"]
+
+    status = {"hold": "held", "refuse": "refused"}[treatment]
+    assert [r["status"] for r in results] == [status, "scored", status]
+    reasons = ["language_not_supported", None, "language_not_supported"]
+    assert [r["reason"] for r in results] == reasons
+    assert (results[0]["action"], results[0]["scores"]) == ("review", {})
+    assert results[1]["scores"]["toxic"] == score_of(TEXT)
+
+
+def test_json_lines_are_answered_line_by_line(make: Make) -> None:
+    """A line that is wrong is named by its number and stops nothing; parts may end anywhere."""
+    lines = b'{"text": "a", "id": "1"}\n\nnonsense\n{"id": "2"}\n{"text": "b"}'
+    parts = [lines[n : n + 7] for n in range(0, len(lines), 7)]
+
+    answered = asked(make(), "/v1/score", parts, headers={"content-type": "application/jsonl"})
+
+    results = [line for line in answered.body.splitlines() if line]
+    assert answered.headers["content-type"].startswith("application/jsonl")
+    first, third, fourth, fifth = (json.loads(line) for line in results)
+    assert [found["line"] for found in (first, third, fourth, fifth)] == [1, 3, 4, 5]
+    assert (first["id"], first["scores"]["toxic"]) == ("1", score_of("a"))
+    assert (third["line"], third["error"]["message"]) == (3, "Invalid JSON payload received.")
+    assert (fourth["line"], fourth["error"]["code"]) == (4, 400)
+    assert fifth["scores"]["toxic"] == score_of("b")
+
+
+def test_a_line_over_the_bound_is_refused_and_the_next_one_read(make: Make) -> None:
+    """However it arrives, it is never kept as a whole."""
+    long = b'{"text": "' + b"x" * 5_000 + b'"}\n'
+    parts = [long[n : n + 600] for n in range(0, len(long), 600)] + [b'{"text": "b"}\n']
+
+    answered = asked(
+        make(body_bytes=1_000), "/v1/score", parts, headers={"content-type": "application/jsonl"}
+    )
+
+    first, second = (json.loads(line) for line in answered.body.splitlines())
+    assert (first["line"], first["error"]["message"]) == (1, "The line is too long.")
+    assert second["scores"]["toxic"] == score_of("b")
+
+
+# -- around the calls
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_a_body_over_the_bound_is_refused_before_it_is_parsed(make: Make, *, said: bool) -> None:
+    """By what it says of itself, or as it arrives."""
+    headers = {"content-length": "2000"} if said else {}
+
+    answered = asked(make(body_bytes=1_000), "/v1/score", [b"x" * 500] * 4, headers=headers)
+
+    assert (answered.code, answered.error["message"]) == (
+        413,
+        "The body is larger than 1,000 bytes.",
+    )
+
+
+def test_who_has_a_key_may_ask_however_it_is_given(make: Make, tmp_path: Path) -> None:
+    """In the address, as Google's clients give it, or in a header."""
+    file = tmp_path / "keys"
+    file.write_text(f"site {sha256(b'wave').hexdigest()}\n")
+    app = make(keys=file)
+
+    for given in (
+        {"query": {"key": "wave"}},
+        {"headers": {"X-Goog-Api-Key": "wave"}},
+        {"headers": {"Authorization": "Bearer wave"}},
+    ):
+        assert analyze(app, **given).code == 200
+    for refused in (analyze(app), analyze(app, query={"key": "other"})):
+        assert (refused.code, refused.error["status"]) == (403, "PERMISSION_DENIED")
+        assert refused.error["details"][0]["reason"] == "API_KEY_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [("GET", "/v1/score", 405), ("POST", "/nowhere", 404), ("GET", "/docs", 404)],
+)
+def test_an_address_that_is_none_is_said_in_the_same_form(
+    method: str, path: str, code: int, make: Make
+) -> None:
+    """Not as a page."""
+    answered = asked(make(), path, {}, method=method)
+
+    assert (answered.code, answered.error["code"]) == (code, code)
+
+
+def test_the_discovery_document_has_our_own_address(make: Make) -> None:
+    """Google's clients go where it sends them."""
+    app = make()
+
+    found = asked(
+        app,
+        "/$discovery/rest",
+        method="GET",
+        query={"version": "v1alpha1"},
+        headers={"host": "tide.example.com"},
+    ).json
+
+    assert found["rootUrl"] == "http://tide.example.com/"
+    methods = found["resources"]["comments"]["methods"]
+    assert {name: method["path"] for name, method in methods.items()} == {
+        "analyze": "v1alpha1/comments:analyze",
+        "suggestscore": "v1alpha1/comments:suggestscore",
+    }
+    for method in methods.values():
+        assert method["request"]["$ref"] in found["schemas"]
+    assert asked(app, "/$discovery/rest", method="GET", query={"version": "v2"}).code == 404
+
+
+def test_every_example_of_the_openapi_document_works(make: Make) -> None:
+    """Who copies one gets an answer."""
+    app = make()
+    document = asked(app, "/openapi.json", method="GET").json
+
+    tried = 0
+    for path, methods in document["paths"].items():
+        content = methods["post"]["requestBody"]["content"]["application/json"]
+        for example in content["examples"].values():
+            assert asked(app, path, example["value"]).code == 200
+            tried += 1
+    assert tried == 5
+
+
+def test_pages_of_other_origins_may_ask_only_if_the_operator_says_so(make: Make) -> None:
+    """CORS is off by default."""
+    origin = {"origin": "https://forum.example.com"}
+
+    assert "access-control-allow-origin" not in analyze(make(), headers=origin).headers
+    allowed = analyze(make(cors="https://forum.example.com"), headers=origin).headers
+    assert allowed["access-control-allow-origin"] == "https://forum.example.com"
+    assert "Retry-After" in allowed["access-control-expose-headers"]
+
+
+def test_a_key_has_its_allowance_of_comments(make: Make, tmp_path: Path) -> None:
+    """429 with the time to wait, whatever the call."""
+    file = tmp_path / "keys"
+    file.write_text(f"site {sha256(b'wave').hexdigest()} 0.01\n")
+    app, query = make(keys=file), {"key": "wave"}
+    assert analyze(app, query=query).code == 200
+
+    refused = asked(app, "/v1/score", {"text": "a"}, query=query)
+
+    assert (refused.code, refused.error["status"]) == (429, "RESOURCE_EXHAUSTED")
+    assert 90 <= int(refused.headers["retry-after"]) <= 100
+
+
+def test_that_parts_of_a_comment_were_not_scored_is_said_in_a_header(make: Make) -> None:
+    """Perspective's answer has no word for it."""
+    app = make(text_bytes=100_000)
+
+    assert "x-tidegate-truncated" not in analyze(app).headers
+    assert analyze(app, "word " * 10_000).headers["x-tidegate-truncated"] == "true"

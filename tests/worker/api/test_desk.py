@@ -1,0 +1,257 @@
+"""The desk: batches across requests, a bound on what waits, deadlines that are kept."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Event
+from time import monotonic
+
+import pytest
+
+from schemas.comment import CommentEvent
+from schemas.errors import ScoringError
+from worker.api.desk import Desk
+from worker.api.errors import ApiError
+from worker.api.pace import Pace
+from worker.api.rooms import Answer
+from worker.pulse import Pulse
+from worker.settings import ApiSettings
+
+FAST = 1e-9  # seconds a byte: nothing that waits is too much
+TOKENS = 1_024  # of a comment at most
+X = Pace(TOKENS, 0).weight("x")
+
+
+def comments(*texts: str) -> list[CommentEvent]:
+    """Return comments with these texts."""
+    return [CommentEvent(id="-", text=text) for text in texts]
+
+
+class Rooms:
+    """Answers with each text as a label, once it may; remembers its batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.may = Event()
+        self.may.set()
+        self.entered = Event()
+        self.fails = False
+
+    def __call__(self, batch: Sequence[CommentEvent]) -> list[Answer]:
+        """Judge."""
+        self.batches.append([comment.text for comment in batch])
+        self.entered.set()
+        self.may.wait(30)
+        if self.fails:
+            raise ScoringError("the device is gone")
+        return [
+            Answer((0.5,), [comment.text], "allow", truncated=False, pieces=1) for comment in batch
+        ]
+
+
+@contextmanager
+def desk_of(
+    rooms: Rooms, deadline_s: float = 20, batch: int = 4, pace: float = FAST
+) -> Iterator[tuple[Desk, list[BaseException]]]:
+    """Run a desk while the block lasts, and give what it failed with."""
+    failures: list[BaseException] = []
+    settings = ApiSettings(deadline_s=deadline_s, batch=batch)
+    desk = Desk(rooms, Pulse(), settings, Pace(TOKENS, pace), failures.append)
+    desk.open()
+    try:
+        yield desk, failures
+    finally:
+        rooms.may.set()
+        desk.close()
+
+
+async def until(what: Callable[[], bool]) -> None:
+    """Let others turn until something is so."""
+    async with asyncio.timeout(20):
+        while not what():  # noqa: ASYNC110 - it is no event of this loop that is waited for
+            await asyncio.sleep(0)
+
+
+def texts_of(answers: Sequence[Answer]) -> list[str]:
+    """Return the texts that were answered for."""
+    return [answer.labels[0] for answer in answers]
+
+
+def test_each_request_gets_its_own_answers_in_its_order() -> None:
+    """Whatever shares a batch with it."""
+    rooms = Rooms()
+
+    async def ask(desk: Desk) -> list[list[Answer]]:
+        asked: list[Awaitable[list[Answer]]] = [
+            desk.judge(comments(*(f"{number}.{n}" for n in range(1 + number % 3))))
+            for number in range(30)
+        ]
+        return await asyncio.gather(*asked)
+
+    with desk_of(rooms) as (desk, _):
+        answered = asyncio.run(ask(desk))
+
+    for number, answers in enumerate(answered):
+        assert texts_of(answers) == [f"{number}.{n}" for n in range(1 + number % 3)]
+
+
+def test_what_waits_while_the_device_works_is_one_batch() -> None:
+    """Up to its bound, and a request that is larger goes in parts."""
+    rooms = Rooms()
+    rooms.may.clear()
+
+    async def ask(desk: Desk) -> None:
+        first = asyncio.create_task(desk.judge(comments("first")))
+        await until(rooms.entered.is_set)
+        others = [
+            asyncio.create_task(desk.judge(comments(*texts)))
+            for texts in ("ab", "c", "de", "fghij", "k")
+        ]
+        await until(lambda: len(desk._waiting) == 6)  # noqa: SLF001
+        rooms.may.set()
+        await asyncio.gather(first, *others)
+
+    with desk_of(rooms, batch=4) as (desk, _):
+        asyncio.run(ask(desk))
+
+    assert rooms.batches == [["first"], list("abc"), list("de"), list("fghi"), list("jk")]
+
+
+def test_more_than_can_be_judged_in_time_is_refused_at_once_with_the_time_to_wait() -> None:
+    """429, and what was accepted is answered."""
+    rooms = Rooms()
+    rooms.may.clear()
+    pace = 10 / X  # ten seconds a comment; half of 20 s may be waited for
+
+    async def ask(desk: Desk) -> None:
+        first = asyncio.create_task(desk.judge(comments("x")))
+        await until(rooms.entered.is_set)
+        second = asyncio.create_task(desk.judge(comments("x")))
+        await until(lambda: desk.waits_s > 19)
+        start = monotonic()
+        with pytest.raises(ApiError) as refused:
+            await desk.judge(comments("x"))
+        assert monotonic() - start < 1
+        assert refused.value.code == 429
+        assert refused.value.retry_after_s == pytest.approx(20)
+        rooms.may.set()
+        await asyncio.gather(first, second)
+        await until(lambda: desk.waits_s == 0)
+        await desk.judge(comments("x"))
+
+    with desk_of(rooms, pace=pace) as (desk, _):
+        asyncio.run(ask(desk))
+
+
+def test_past_its_deadline_a_request_is_told_so_and_is_not_scored() -> None:
+    """503: it never hangs, and the device does nothing for nobody."""
+    rooms = Rooms()
+    rooms.may.clear()
+
+    async def ask(desk: Desk) -> None:
+        first = asyncio.create_task(desk.judge(comments("first")))
+        await until(rooms.entered.is_set)
+        with pytest.raises(ApiError) as late:
+            await desk.judge(comments("late"))
+        assert late.value.code == 503
+        with pytest.raises(ApiError):
+            await first
+        rooms.may.set()
+        assert texts_of(await desk.judge(comments("after"))) == ["after"]
+
+    with desk_of(rooms, deadline_s=0.2) as (desk, _):
+        asyncio.run(ask(desk))
+
+    assert ["late"] not in rooms.batches
+
+
+def test_a_request_that_alone_takes_too_long_is_refused_and_holds_nobody_up() -> None:
+    """413; a single comment is always tried."""
+    rooms = Rooms()
+
+    async def ask(desk: Desk) -> None:
+        with pytest.raises(ApiError, match=r"take about 30\.0 s, a request has 20 s") as refused:
+            await desk.judge(comments("x", "x", "x"))
+        assert refused.value.code == 413
+        assert desk.waits_s == 0
+        assert len(await desk.judge(comments("x"))) == 1
+
+    with desk_of(rooms, pace=10 / X) as (desk, _):
+        asyncio.run(ask(desk))
+
+
+def test_a_large_request_whose_time_is_over_is_not_scored_to_its_end() -> None:
+    """Its parts that still wait are dropped."""
+    rooms = Rooms()
+    rooms.may.clear()
+
+    async def ask(desk: Desk) -> None:
+        with pytest.raises(ApiError) as late:
+            await desk.judge(comments(*"abcdefghij"))
+        assert late.value.code == 503
+        rooms.may.set()
+        assert texts_of(await desk.judge(comments("after"), deadline_s=20)) == ["after"]
+
+    with desk_of(rooms, deadline_s=0.3, batch=2) as (desk, _):
+        asyncio.run(ask(desk))
+
+    assert rooms.batches == [["a", "b"], ["after"]]
+
+
+def test_of_a_very_long_text_only_what_is_scored_is_weighed() -> None:
+    """A megabyte costs what eight pieces cost."""
+    pace = Pace(TOKENS, 1)
+
+    assert pace.weight("x" * 1_000_000) == pace.weight("x" * 10_000) < 10_000
+    assert pace.weight("\ud800") > 0
+
+
+def test_the_pace_follows_the_device() -> None:
+    """A machine that became slower takes fewer requests."""
+    rooms = Rooms()
+
+    async def ask(desk: Desk) -> None:
+        for _ in range(40):
+            await desk.judge(comments("x"))
+
+    with desk_of(rooms, pace=1.0, deadline_s=60) as (desk, _):
+        asyncio.run(ask(desk))
+        assert desk._pace.seconds(1) < 0.01  # noqa: SLF001
+
+
+def test_a_device_that_fails_ends_it_all() -> None:
+    """Who waits is answered by the deadline, who comes is turned away, and the process ends."""
+    rooms = Rooms()
+    rooms.fails = True
+
+    async def ask(desk: Desk) -> None:
+        with pytest.raises(ApiError) as late:
+            await desk.judge(comments("x"))
+        assert late.value.code == 503
+        with pytest.raises(ApiError, match="stopping"):
+            await desk.judge(comments("y"))
+
+    with desk_of(rooms, deadline_s=0.5) as (desk, failures):
+        asyncio.run(ask(desk))
+
+    assert [str(failure) for failure in failures] == ["the device is gone"]
+
+
+def test_what_waits_when_it_is_closed_is_still_judged() -> None:
+    """A deploy loses no request that was accepted."""
+    rooms = Rooms()
+    rooms.may.clear()
+
+    async def ask(desk: Desk) -> list[list[Answer]]:
+        asked = [asyncio.create_task(desk.judge(comments(text))) for text in "abcdefghij"]
+        await until(lambda: desk._weight == 10 * X)  # noqa: SLF001
+        closing = asyncio.get_running_loop().run_in_executor(None, desk.close)
+        rooms.may.set()
+        answered = await asyncio.gather(*asked)
+        await closing
+        return answered
+
+    with desk_of(rooms) as (desk, _):
+        answered = asyncio.run(ask(desk))
+
+    assert [texts_of(answers) for answers in answered] == [[text] for text in "abcdefghij"]

@@ -1,0 +1,163 @@
+"""The server as a process: the shipped bundle behind a port, probes, ends, and who may not ask."""
+
+import json
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from hashlib import sha256
+from http.client import HTTPConnection
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from rig.api_server import ApiServer, api_server
+from rig.stream import eventually
+
+TEXT = "You are a stupid idiot and everybody knows it."
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """Run one for those that end nothing."""
+    with api_server(tmp_path_factory.mktemp("server")) as found:
+        yield found
+
+
+def post(url: str, path: str, body: Any, **headers: str) -> tuple[int, dict[str, str], Any]:
+    """Post JSON, and return code, headers and answer."""
+    with closing(HTTPConnection(urlsplit(url).netloc, timeout=120)) as connection:
+        connection.request("POST", path, json.dumps(body), headers)
+        response = connection.getresponse()
+        found = response.read()
+        return response.status, dict(response.getheaders()), json.loads(found)
+
+
+def get(url: str) -> tuple[int, str]:
+    """Get a page."""
+    parts = urlsplit(url)
+    with closing(HTTPConnection(parts.netloc, timeout=60)) as connection:
+        connection.request("GET", parts.path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+
+
+def test_the_shipped_bundle_answers(server: ApiServer) -> None:
+    """Perspective's call and our own say the same of a comment."""
+    body = {"comment": {"text": TEXT}, "requestedAttributes": {"TOXICITY": {}, "THREAT": {}}}
+
+    code, headers, ours = post(server.url, "/v1/score", {"text": TEXT})
+    _, _, theirs = post(server.url, "/v1alpha1/comments:analyze?key=any", body)
+
+    (result,) = ours["results"]
+    assert (code, result["action"], "insult" in result["labels"]) == (200, "remove", True)
+    found = {
+        name: scores["summaryScore"]["value"] for name, scores in theirs["attributeScores"].items()
+    }
+    assert found == pytest.approx(
+        {"TOXICITY": result["scores"]["toxic"], "THREAT": result["scores"]["threat"]}, abs=0.01
+    )
+    assert headers["x-tidegate-model"].startswith("tide-5/")
+
+
+def test_many_at_once_get_their_own_answers(server: ApiServer) -> None:
+    """Across requests they share batches."""
+    texts = [f"{TEXT} {'word ' * n}" for n in range(12)]
+    found: dict[int, float] = {}
+
+    def ask(number: int) -> None:
+        _, _, answer = post(server.url, "/v1/score", {"text": texts[number], "id": str(number)})
+        assert answer["results"][0]["id"] == str(number)
+        found[number] = answer["results"][0]["scores"]["toxic"]
+
+    threads = [Thread(target=ask, args=(number,)) for number in range(len(texts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    _, _, together = post(server.url, "/v1/score", {"comments": [{"text": text} for text in texts]})
+    expected = [result["scores"]["toxic"] for result in together["results"]]
+    assert [found[number] for number in range(len(texts))] == pytest.approx(expected, abs=0.02)
+
+
+def test_probes_and_figures_have_a_port_of_their_own(server: ApiServer) -> None:
+    """As a worker has; the port of calls shows neither."""
+    post(server.url, "/v1/score", {"text": TEXT})
+
+    assert get(f"{server.health_url}/livez") == (200, "ok\n")
+    assert get(f"{server.health_url}/readyz") == (200, "ok\n")
+    assert (
+        'tidegate_api_answers_total{call="score",code="200"}'
+        in get(f"{server.health_url}/metrics")[1]
+    )
+    assert get(f"{server.url}/metrics")[0] == 404
+
+
+def test_a_thread_that_has_done_its_part_does_not_fail_liveness(tmp_path: Path) -> None:
+    """Only the device's must turn; what loaded the model has ended long before."""
+    with api_server(
+        tmp_path, TIDEGATE_HEALTH__STUCK_AFTER_S=15, TIDEGATE_PUBLISH__REVOKE_DEADLINE_S=5
+    ) as server:
+        begun = get(f"{server.health_url}/metrics")[0]
+        eventually(lambda: _seconds_since_start(server) > 17, within_s=60, tick_s=1)
+        assert (begun, get(f"{server.health_url}/livez")) == (200, (200, "ok\n"))
+
+
+def _seconds_since_start(server: ApiServer) -> float:
+    (started,) = server.events("api started")
+    return (datetime.now(UTC) - datetime.fromisoformat(started["timestamp"])).total_seconds()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_in_good_order(number: signal.Signals, tmp_path: Path) -> None:
+    """What was accepted is answered, the status is 0."""
+    answers: list[int] = []
+    with api_server(tmp_path) as server:
+        comments = [{"text": TEXT * 5} for _ in range(60)]
+        asking = Thread(
+            target=lambda: answers.append(post(server.url, "/v1/score", {"comments": comments})[0])
+        )
+        asking.start()
+        eventually(lambda: _waits(server), lambda: server.said)
+        server.process.send_signal(number)
+        asking.join()
+        assert server.process.wait(60) == 0
+        assert len(server.events("api stopped")) == 1
+    assert answers == [200]
+
+
+def _waits(server: ApiServer) -> bool:
+    metrics = get(f"{server.health_url}/metrics")[1]
+    return "tidegate_api_waits_seconds 0.0\n" not in metrics
+
+
+def test_neither_keys_nor_texts_are_logged(tmp_path: Path) -> None:
+    """Whatever is asked, and however wrong."""
+    keys = tmp_path / "keys"
+    keys.write_text(f"site {sha256(b'wave-4711').hexdigest()}\n")
+    with api_server(tmp_path, TIDEGATE_API__KEYS=keys, TIDEGATE_LOG__LEVEL="debug") as server:
+        for path in ("/v1/score", "/v1alpha1/comments:analyze", "/nowhere"):
+            for key in ("wave-4711", "other-0815"):
+                post(server.url, f"{path}?key={key}", {"text": TEXT, "comment": {"text": TEXT}})
+                post(server.url, f"{path}?key={key}", {"text": [TEXT]})
+        assert post(server.url, "/v1/score?key=wave-4711", {"text": TEXT})[0] == 200
+
+        for secret in ("wave-4711", "other-0815", "stupid", "nowhere"):
+            assert secret not in server.said
+
+
+def test_a_port_in_use_is_named_before_anything_is_loaded(tmp_path: Path) -> None:
+    """Not after the model."""
+    with (
+        closing(socket.create_server(("127.0.0.1", 0))) as taken,
+        pytest.raises(AssertionError, match="cannot be opened") as failed,
+        api_server(tmp_path, TIDEGATE_API__PORT=taken.getsockname()[1]),
+    ):
+        pass
+    assert "TIDEGATE_API__PORT" in str(failed.value)
+    assert "engine ready" not in str(failed.value)

@@ -1,0 +1,1 @@
+"""The rooms of the worker behind HTTP instead of Kafka."""

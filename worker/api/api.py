@@ -1,0 +1,262 @@
+"""What the API does with a request, once it is let in: languages, scores, scales."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from schemas.bundle import BundleManifest, ScoreMap
+from schemas.comment import CommentEvent
+from schemas.errors import SettingsError
+from schemas.verdict import Action
+from worker.api.attributes import Attributes
+from worker.api.desk import Desk
+from worker.api.errors import invalid
+from worker.api.figures import Figures
+from worker.api.language import UNKNOWN, LanguageDetector, base_of
+from worker.api.perspective import (
+    SCORE_TYPES,
+    AnalyzeRequest,
+    SuggestRequest,
+    analyzed,
+    language_not_supported,
+    suggested,
+)
+from worker.api.rooms import Answer
+from worker.api.scoring import CommentToScore, Result, Status
+from worker.api.sentences import Sentence, sentences
+from worker.judge import DECIMALS
+from worker.settings import ApiSettings
+
+OWN: Final = "bundle"  # the name of the scale that probabilities are on without a map
+NAMELESS: Final = "-"  # the id of a comment that came without one
+LANGUAGE: Final = "language_not_supported"
+
+Treatment = Literal["judge", "hold", "refuse"]
+
+
+@dataclass(frozen=True)
+class Api:
+    """The calls. Every one may raise ApiError.
+
+    Attributes:
+        settings: of the API.
+        manifest: of the bundle.
+        policy: the version of the policy that is applied.
+        desk: judges.
+        detect: the language detector.
+        figures: counted here.
+    """
+
+    settings: ApiSettings
+    manifest: BundleManifest
+    policy: str
+    desk: Desk
+    detect: LanguageDetector
+    figures: Figures
+
+    def __post_init__(self) -> None:
+        """Refuse a scale that the bundle has no map to.
+
+        Raises:
+            SettingsError: see above.
+        """
+        scale = self.settings.scale
+        if scale not in (None, OWN) and scale not in self.manifest.score_maps:
+            raise SettingsError(
+                f"TIDEGATE_API__SCALE is {scale}: bundle `{self.manifest.name}` has maps to "
+                f"{', '.join(self.manifest.score_maps) or 'no other scale'}",
+                "leave it out, or add a map: `tidegate evaluate --write`",
+            )
+
+    # -- Perspective's calls
+
+    async def analyze(
+        self, request: AnalyzeRequest, scale: str | None
+    ) -> tuple[dict[str, Any], bool]:
+        """Score a comment for Perspective's attributes.
+
+        Returns:
+            The answer, and whether the comment was too long to be scored as a whole, for which
+            the answer has no word.
+        """
+        text = request.text(self.settings.text_bytes)
+        labels = self._labels(request)
+        detected = self.detect(text)
+        languages = request.languages or [detected]
+        if self._treatment(languages, request.community_id) != "judge":
+            self.figures.other_languages.labels("refused").inc()
+            raise language_not_supported(next(iter(request.requested_attributes)), languages)
+        parts = (
+            sentences(text, self.settings.sentences)
+            if request.span_annotations
+            else [Sentence(text, 0, len(text.encode("utf-16-le", "replace")) // 2)]
+        )
+        asked = dict.fromkeys(
+            [text, *(part.text for part in parts)]
+        )  # a lone sentence is asked once
+        answers = await self._judged(
+            [
+                CommentEvent(id=NAMELESS, text=t, community=request.community_id or None)
+                for t in asked
+            ]
+        )
+        by_text = dict(zip(asked, (self._scored(a, scale) for a in answers), strict=True))
+        spans = [(part.begin, part.end, by_text[part.text]) for part in parts]
+        answer = analyzed(request, labels, by_text[text], spans, detected)
+        return answer, answers[0].truncated
+
+    async def suggest(self, request: SuggestRequest) -> dict[str, Any]:
+        """Take what a moderator decided."""
+        text = request.text(self.settings.text_bytes)
+        if not request.attribute_scores:
+            raise invalid("Missing attribute_scores")
+        # Names that have no model here, too: old Corals send APPROVED and DELETED.
+        for name, scores in request.attribute_scores.items():
+            if scores is None or (scores.summary_score is None and not scores.span_scores):
+                raise invalid(f"Missing summary_score for attribute: {name[:60]}")
+        return suggested(request, self.detect(text))
+
+    def _labels(self, request: AnalyzeRequest) -> dict[str, str]:
+        """Return the label behind each attribute that was asked for."""
+        if not request.requested_attributes:
+            raise invalid("Missing requested_attributes", "NO_REQUESTED_ATTRIBUTES")
+        attributes = Attributes(self.manifest.labels)
+        leave_out = (
+            request.drop_unsupported_attributes or self.settings.unknown_attributes == "leave_out"
+        )
+        labels = {}
+        for name, parameters in request.requested_attributes.items():
+            label = attributes.label(name)
+            if label is not None:
+                labels[name] = label
+            elif not leave_out:
+                raise _unknown(name, attributes)
+            if parameters and parameters.score_type not in SCORE_TYPES:
+                raise invalid(
+                    f"Requested score type {str(parameters.score_type)[:60]} is not supported "
+                    f"by attribute {name[:60]}"
+                )
+        return labels
+
+    # -- our own
+
+    async def score(
+        self,
+        comments: Sequence[CommentToScore],
+        scale: str | None,
+        deadline_s: float | None = None,
+    ) -> list[Result]:
+        """Judge comments by the policy of their communities.
+
+        Args:
+            comments: of one request.
+            scale: of their scores.
+            deadline_s: another one than that of the settings.
+        """
+        self.map_to(scale)  # a scale that is not there is said before anything is scored
+        languages = [c.language or self.detect(c.text) for c in comments]
+        treatments = [
+            self._treatment([language], comment.community)
+            for language, comment in zip(languages, comments, strict=True)
+        ]
+        answers = iter(
+            await self._judged(
+                [
+                    CommentEvent(id=c.id or NAMELESS, text=c.text, community=c.community)
+                    for c, treatment in zip(comments, treatments, strict=True)
+                    if treatment == "judge"
+                ],
+                deadline_s,
+            )
+        )
+        return [
+            self._result(comment, language, next(answers), scale)
+            if treatment == "judge"
+            else self._not_judged(comment, language, treatment)
+            for comment, language, treatment in zip(comments, languages, treatments, strict=True)
+        ]
+
+    def _result(
+        self, comment: CommentToScore, language: str, answer: Answer, scale: str | None
+    ) -> Result:
+        return Result(
+            id=comment.id,
+            status=Status.HELD if answer.reason else Status.SCORED,
+            reason=answer.reason,
+            scores=self._on_scale(answer, scale),
+            labels=list(answer.labels),
+            action=Action(answer.action),
+            truncated=answer.truncated,
+            pieces=answer.pieces,
+            language=language,
+        )
+
+    def _not_judged(self, comment: CommentToScore, language: str, treatment: Treatment) -> Result:
+        """A comment that nobody judged is for a person: tidegate fails closed."""
+        status = Status.HELD if treatment == "hold" else Status.REFUSED
+        self.figures.other_languages.labels(status).inc()
+        return Result(
+            id=comment.id,
+            status=status,
+            reason=LANGUAGE,
+            scores={},
+            labels=[],
+            action=Action.REVIEW,
+            truncated=False,
+            pieces=0,
+            language=language,
+        )
+
+    # -- what both have in common
+
+    async def _judged(
+        self, comments: Sequence[CommentEvent], deadline_s: float | None = None
+    ) -> list[Answer]:
+        answers = await self.desk.judge(comments, deadline_s) if comments else []
+        for answer in answers:
+            self.figures.comments.labels(answer.action).inc()
+            if answer.truncated:
+                self.figures.truncated.inc()
+        return answers
+
+    def _treatment(self, languages: Sequence[str], community: str | None) -> Treatment:
+        """Say what the operator wants done with a comment in these languages."""
+        known = {UNKNOWN, *self.settings.languages}
+        if all(base_of(language) in known for language in languages):
+            return "judge"
+        settings = self.settings
+        return settings.other_languages_in.get(community or "", settings.other_languages)
+
+    def _scored(self, answer: Answer, scale: str | None) -> dict[str, float]:
+        """Return an answer's scores, or refuse: Perspective has no word for `held`."""
+        if answer.reason:
+            raise invalid(f"The comment cannot be scored: {answer.reason}")
+        return self._on_scale(answer, scale)
+
+    def _on_scale(self, answer: Answer, scale: str | None) -> dict[str, float]:
+        maps = self.map_to(scale)
+        return {
+            label: round(maps[label](score), DECIMALS) if label in maps else score
+            for label, score in zip(self.manifest.labels, answer.scores, strict=False)
+        }
+
+    def scale(self, asked_for: str | None) -> str | None:
+        """Return the scale of an answer: the request's, the setting's, or None: our own."""
+        scale = asked_for or self.settings.scale
+        return None if scale == OWN else scale
+
+    def map_to(self, asked_for: str | None) -> Mapping[str, ScoreMap]:
+        """Return the maps to a scale; a label without one stays as it is."""
+        scale = self.scale(asked_for)
+        if scale is None:
+            return {}
+        if scale not in self.manifest.score_maps:
+            known = ", ".join([OWN, *self.manifest.score_maps])
+            raise invalid(f"Unknown scale; known are: {known}")
+        return self.manifest.score_maps[scale]
+
+
+def _unknown(name: str, attributes: Attributes) -> Exception:
+    return invalid(
+        f"Unknown requested attribute: {name[:60]}; known are: {', '.join(attributes.names)}"
+    )

@@ -1,0 +1,229 @@
+"""The routes: which address leads to which call, and what is checked on the way."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
+from math import ceil
+from time import monotonic
+from typing import Any, Final
+
+import orjson
+from fastapi import FastAPI
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from worker.api.api import Api
+from worker.api.bodies import parsed
+from worker.api.bounded_body import body_of
+from worker.api.discovery import VERSION, discovery
+from worker.api.errors import STATUS, ApiError
+from worker.api.keys import Key, Keys
+from worker.api.lines import answered_lines, lines_of
+from worker.api.openapi import completed, described
+from worker.api.partial import cut, mask_of
+from worker.api.perspective import (
+    AnalyzeRequest,
+    AnalyzeResponse,
+    SuggestRequest,
+    SuggestResponse,
+)
+from worker.api.scoring import ScoreAnswer, ScoreRequest
+
+LINES: Final = ("application/jsonl", "application/x-ndjson", "application/jsonlines")
+JSON: Final = "application/json; charset=UTF-8"
+
+# Beside what HTTP has: what judged, by which rules, and whether it saw all of a long comment.
+MODEL: Final = "X-Tidegate-Model"
+POLICY: Final = "X-Tidegate-Policy"
+TRUNCATED: Final = "X-Tidegate-Truncated"
+RETRY: Final = "Retry-After"
+
+ANALYZE: Final = f"/{VERSION}/comments:analyze"
+SUGGEST: Final = f"/{VERSION}/comments:suggestscore"
+
+Call = Callable[[Request, Key], Awaitable[Response]]
+
+
+class Application(FastAPI):
+    """FastAPI, with an OpenAPI document that has the bodies that we read ourselves."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the document, made once."""
+        if not self.openapi_schema:
+            self.openapi_schema = completed(super().openapi())
+        return self.openapi_schema
+
+
+def application(api: Api, keys: Keys) -> Application:
+    """Return the application."""
+    app = Application(
+        title="tidegate",
+        version="1",
+        summary="Comments in, six calibrated probabilities and an action out.",
+        docs_url=None,  # its page is fetched from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    routes = Routes(api, keys)
+    calls: tuple[tuple[str, str, Call, type[BaseModel], type[BaseModel]], ...] = (
+        ("/v1/score", "score", routes.score, ScoreRequest, ScoreAnswer),
+        (ANALYZE, "analyze", routes.analyze, AnalyzeRequest, AnalyzeResponse),
+        (SUGGEST, "suggestscore", routes.suggest, SuggestRequest, SuggestResponse),
+    )
+    for path, name, call, request, answer in calls:
+        app.add_api_route(
+            path,
+            routes.counted(name, call),
+            methods=["POST"],
+            name=name,
+            description=call.__doc__ or "",
+            openapi_extra=described(request, answer, lines=call == routes.score),
+        )
+    app.add_api_route(
+        "/$discovery/rest", routes.discovery, methods=["GET"], include_in_schema=False
+    )
+    app.add_exception_handler(HTTPException, routes.no_such_address)
+    app.add_exception_handler(Exception, routes.unforeseen)
+    if api.settings.cors:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=api.settings.cors,
+            allow_methods=["POST"],
+            allow_headers=["content-type", "x-goog-api-key", "authorization"],
+            expose_headers=[MODEL, POLICY, TRUNCATED, RETRY],
+        )
+    return app
+
+
+class Lines(StreamingResponse):
+    """An answer that is written while the request is still being read.
+
+    Starlette's own looks out for the client's leaving, and would take the request's body for it.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
+        """Write; a client that leaves ends the reading of its request, and so this."""
+        with suppress(ClientDisconnect):
+            await self.stream_response(send)
+
+
+class Routes:
+    """Requests to calls to answers."""
+
+    def __init__(self, api: Api, keys: Keys) -> None:
+        self._api = api
+        self._keys = keys
+        model = api.manifest
+        self._versions = {
+            MODEL: f"{model.name}/{model.version}",
+            POLICY: api.policy,
+        }
+
+    # -- calls
+
+    async def analyze(self, request: Request, key: Key) -> Response:
+        """Perspective's `comments:analyze`."""
+        asked = parsed(AnalyzeRequest, await self._body(request))
+        key.spend(1)
+        answer, truncated = await self._api.analyze(asked, request.query_params.get("scale"))
+        response = self._partial(request, answer)
+        if truncated:
+            response.headers[TRUNCATED] = "true"
+        return response
+
+    async def suggest(self, request: Request, key: Key) -> Response:
+        """Perspective's `comments:suggestscore`."""
+        asked = parsed(SuggestRequest, await self._body(request))
+        key.spend(1)
+        return self._partial(request, await self._api.suggest(asked))
+
+    async def score(self, request: Request, key: Key) -> Response:
+        """Our own: one comment or many, or a stream of them as JSON Lines."""
+        scale = request.query_params.get("scale")
+        if request.headers.get("content-type", "").partition(";")[0].strip() in LINES:
+            self._api.map_to(scale)
+            ours = self._api.settings
+            lines = lines_of(request.stream(), ours.body_bytes, min(ours.comments, ours.batch))
+            return self._stream(answered_lines(self._api, key, lines, scale))
+        asked = parsed(ScoreRequest, await self._body(request)).all_comments()
+        most = self._api.settings.comments
+        if len(asked) > most:
+            raise ApiError(
+                400, f"{len(asked):,} comments, at most {most:,} are allowed; or send JSON Lines"
+            )
+        key.spend(len(asked))
+        results = await self._api.score(asked, scale)
+        return self._answer(
+            {
+                "results": [result.model_dump(mode="json") for result in results],
+                "model": {"name": self._api.manifest.name, "version": self._api.manifest.version},
+                "policy": self._api.policy,
+                "scale": self._api.scale(scale),
+            }
+        )
+
+    async def discovery(self, request: Request) -> Response:
+        """What Google's clients read first."""
+        if request.query_params.get("version", VERSION) != VERSION:
+            return self._error(ApiError(404, f"The only version is {VERSION}."))
+        return self._answer(discovery(str(request.base_url)))
+
+    # -- around a call
+
+    def counted(self, name: str, call: Call) -> Callable[[Request], Awaitable[Response]]:
+        """Let those with a key in, count, and answer a refusal in Google's form."""
+        figures = self._api.figures
+
+        async def endpoint(request: Request) -> Response:
+            began = monotonic()
+            try:
+                response = await call(request, self._keys.admit(_key_of(request)))
+            except ApiError as refused:
+                response = self._error(refused)
+            figures.answers.labels(name, str(response.status_code)).inc()
+            figures.seconds.labels(name).observe(monotonic() - began)
+            return response
+
+        return endpoint
+
+    async def _body(self, request: Request) -> bytes:
+        return await body_of(request, self._api.settings.body_bytes)
+
+    def _partial(self, request: Request, found: Mapping[str, Any]) -> Response:
+        fields = request.query_params.get("fields")
+        return self._answer(cut(found, mask_of(fields)) if fields else found)
+
+    def _answer(self, found: Mapping[str, Any], code: int = 200) -> Response:
+        return Response(orjson.dumps(found), code, self._versions, JSON)
+
+    def _stream(self, lines: AsyncIterator[bytes]) -> Response:
+        return Lines(lines, 200, self._versions, LINES[0])
+
+    def _error(self, refused: ApiError) -> Response:
+        response = self._answer(refused.body(), refused.code)
+        if refused.retry_after_s is not None:
+            response.headers[RETRY] = str(max(1, ceil(refused.retry_after_s)))
+        return response
+
+    async def no_such_address(self, _: Request, error: Exception) -> Response:
+        """Answer what the router refused."""
+        code = getattr(error, "status_code", 404)
+        message = "No such address." if code == 404 else "No such method at this address."  # noqa: PLR2004 - of HTTP
+        return self._error(ApiError(code if code in STATUS else 400, message))
+
+    async def unforeseen(self, _: Request, __: Exception) -> Response:
+        """Answer for an error of ours; the server logs it, without what was sent."""
+        return self._error(ApiError(500, "Internal error."))
+
+
+def _key_of(request: Request) -> str | None:
+    """Return the key as Google's clients give it, or as everybody else does."""
+    bearer = request.headers.get("authorization", "")
+    return (
+        request.query_params.get("key")
+        or request.headers.get("x-goog-api-key")
+        or (bearer[7:] if bearer[:7].lower() == "bearer " else None)
+    )

@@ -1,0 +1,218 @@
+"""Where requests wait for the device: one batch after another, across all of them.
+
+Nothing waits in vain. How long the device takes for a byte of text is measured all the time; a
+request that could not be answered before its deadline is turned away at the door, and one whose
+deadline passes while it waits is never scored. A large request goes over the device in parts, so
+that small ones do not wait for the whole of it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from threading import Condition, Thread
+from time import monotonic
+from typing import Final, NamedTuple
+
+from schemas.comment import CommentEvent
+from worker.api.errors import ApiError
+from worker.api.pace import Pace
+from worker.api.rooms import Answer
+from worker.pulse import Pulse
+from worker.settings import ApiSettings
+
+TURN_S: Final = 1.0  # an idle thread still turns, and says so
+SPARE: Final = 0.5  # of the deadline may be spent on waiting; the other half is for the work
+
+
+@dataclass(eq=False)
+class Ask:
+    """What one request wants to know, and by when.
+
+    Attributes:
+        comments: to judge.
+        weights: of each, about what it costs.
+        deadline: seconds, monotonic.
+        answered: the answers, set in `loop`.
+        answers: those that are there; written by the desk's thread.
+    """
+
+    comments: Sequence[CommentEvent]
+    weights: Sequence[int]
+    deadline: float
+    answered: "asyncio.Future[list[Answer]]"
+    loop: asyncio.AbstractEventLoop
+    answers: list[Answer] = field(default_factory=list)
+
+    def is_due(self, now: float) -> bool:
+        """Say whether anybody still waits for it."""
+        return self.deadline > now and not self.answered.cancelled()
+
+
+class Part(NamedTuple):
+    """Some comments of a request, which go over the device together with others."""
+
+    ask: Ask
+    comments: Sequence[CommentEvent]
+    weight: int
+
+
+class Desk:
+    """A thread that judges what waits, and a bound on how much may.
+
+    Args:
+        rooms: judge a batch; called from the desk's own thread only.
+        pulse: beaten on every turn.
+        settings: how long a request may take, and how many comments are judged at once.
+        pace: says how long a text will take, and learns.
+        failed: called when the rooms raise: the process must end.
+    """
+
+    def __init__(
+        self,
+        rooms: Callable[[Sequence[CommentEvent]], list[Answer]],
+        pulse: Pulse,
+        settings: ApiSettings,
+        pace: Pace,
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._rooms = rooms
+        self._pulse = pulse
+        self._deadline_s = settings.deadline_s
+        self._batch = settings.batch
+        self._pace = pace
+        self._failed = failed
+        self._changed = Condition()
+        self._waiting: deque[Part] = deque()
+        self._weight = 0  # of all that waits or is on the device
+        self._closed = False
+        self._thread = Thread(target=self._run, name="device", daemon=True)
+
+    def open(self) -> None:
+        """Begin to judge."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Judge what waits, and end."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    @property
+    def waits_s(self) -> float:
+        """How long a request that came now would wait, in seconds."""
+        return self._pace.seconds(self._weight)
+
+    async def judge(
+        self, comments: Sequence[CommentEvent], deadline_s: float | None = None
+    ) -> list[Answer]:
+        """Return an answer for each comment.
+
+        Args:
+            comments: of one request.
+            deadline_s: another one than that of the settings.
+
+        Raises:
+            ApiError: 413, these comments alone take longer than a request may; 429, more waits
+                than can be judged in time; 503, the time is over.
+        """
+        within_s = deadline_s or self._deadline_s
+        loop = asyncio.get_running_loop()
+        weights = [self._pace.weight(comment.text) for comment in comments]
+        ask = Ask(comments, weights, monotonic() + within_s, loop.create_future(), loop)
+        self._admit(ask, within_s)
+        try:
+            async with asyncio.timeout(within_s):
+                return await ask.answered
+        except TimeoutError:
+            raise ApiError(
+                503, "The comment could not be judged in time.", retry_after_s=1
+            ) from None
+
+    def _admit(self, ask: Ask, within_s: float) -> None:
+        with self._changed:
+            if self._closed:
+                raise ApiError(503, "The server is stopping.", retry_after_s=1)
+            takes_s = self._pace.seconds(sum(ask.weights))
+            if len(ask.comments) > 1 and takes_s > within_s:
+                raise ApiError(
+                    413,
+                    f"These comments take about {takes_s:.1f} s, a request has {within_s:g} s: "
+                    "send fewer at once, or JSON Lines.",
+                    "INVALID_REQUEST",
+                )
+            wait_s = self.waits_s
+            if wait_s > self._deadline_s * SPARE or (wait_s and wait_s + takes_s > within_s):
+                raise ApiError(
+                    429,
+                    f"More comments wait than can be judged in {self._deadline_s:g} s.",
+                    retry_after_s=wait_s,
+                )
+            self._weight += sum(ask.weights)
+            self._waiting.extend(self._parts(ask))
+            self._changed.notify_all()
+
+    def _parts(self, ask: Ask) -> list[Part]:
+        return [
+            Part(
+                ask,
+                ask.comments[start : start + self._batch],
+                sum(ask.weights[start : start + self._batch]),
+            )
+            for start in range(0, len(ask.comments), self._batch)
+        ]
+
+    # -- the desk's own thread
+
+    def _run(self) -> None:
+        try:
+            while batch := self._next_batch():
+                self._answer(batch)
+        except BaseException as error:  # noqa: BLE001 - handed on: whatever it is, the process ends
+            self._give_up(error)
+        self._pulse.rest()
+
+    def _next_batch(self) -> list[Part]:
+        """Return what is judged next; nothing when all is done and closed."""
+        with self._changed:
+            while not self._waiting and not self._closed:
+                self._pulse.beat()
+                self._changed.wait(TURN_S)
+            self._pulse.beat()
+            batch: list[Part] = []
+            comments = 0
+            while self._waiting:
+                comments += len(self._waiting[0].comments)
+                if batch and comments > self._batch:
+                    break
+                batch.append(self._waiting.popleft())
+            return batch
+
+    def _answer(self, batch: Sequence[Part]) -> None:
+        began = monotonic()
+        due = [part for part in batch if part.ask.is_due(began)]
+        if due:
+            answers = iter(self._rooms([comment for part in due for comment in part.comments]))
+            for part in due:
+                part.ask.answers += [next(answers) for _ in part.comments]
+                if len(part.ask.answers) == len(part.ask.comments):
+                    _tell(part.ask)
+        with self._changed:
+            self._weight -= sum(part.weight for part in batch)
+            if weight := sum(part.weight for part in due):
+                self._pace.learn(weight, monotonic() - began)
+
+    def _give_up(self, error: BaseException) -> None:
+        with self._changed:
+            self._closed = True
+            self._waiting.clear()
+        self._failed(error)
+
+
+def _tell(ask: Ask) -> None:
+    def tell() -> None:
+        if not ask.answered.done():
+            ask.answered.set_result(ask.answers)
+
+    ask.loop.call_soon_threadsafe(tell)

@@ -1,0 +1,91 @@
+"""Many comments in one request: JSON Lines in, JSON Lines out, in order.
+
+The reader of a stream waits for no single comment: where a lone request would be told to come
+again later, a stream is read more slowly.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+import orjson
+
+from worker.api.api import Api
+from worker.api.bodies import parsed
+from worker.api.errors import ApiError, invalid
+from worker.api.keys import Key
+from worker.api.scoring import CommentToScore, Result
+
+PATIENCE: Final = 60  # tries, a second or so apart
+DEADLINE_S: Final = 60.0  # for the few lines that are judged together
+BUSY: Final = (429, 503)
+
+Line = tuple[int, bytes | None]  # its number from 1 on; None: it is longer than is allowed
+
+
+async def lines_of(
+    parts: AsyncIterator[bytes], most_bytes: int, most_lines: int
+) -> AsyncIterator[list[Line]]:
+    """Cut a body into lines, and yield those that are there, at most so many at once."""
+    rest, number, too_long = b"", 0, False
+    async for part in parts:
+        *whole, rest = (rest + part).split(b"\n")
+        lines: list[Line] = []
+        for line in whole:
+            number += 1
+            lines.append((number, None if too_long or len(line) > most_bytes else line))
+            too_long = False
+        if len(rest) > most_bytes:  # what follows of it is not kept either
+            rest, too_long = b"", True
+        for start in range(0, len(lines), most_lines):
+            yield lines[start : start + most_lines]
+    if rest.strip() or too_long:
+        yield [(number + 1, None if too_long else rest)]
+
+
+async def answered_lines(
+    api: Api, key: Key, lines: AsyncIterator[Sequence[Line]], scale: str | None
+) -> AsyncIterator[bytes]:
+    """Yield a line for each line that is not empty: a result, or what was wrong with it."""
+    async for some in lines:
+        read = [(number, _read(line)) for number, line in some if line is None or line.strip()]
+        comments = [found for _, found in read if isinstance(found, CommentToScore)]
+        results = iter(await _patiently(api, key, comments, scale))
+        answers = [
+            _shown(found if isinstance(found, ApiError) else next(results), number)
+            for number, found in read
+        ]
+        yield b"".join(orjson.dumps(answer) + b"\n" for answer in answers)
+
+
+def _read(line: bytes | None) -> CommentToScore | ApiError:
+    if line is None:
+        return invalid("The line is too long.")
+    try:
+        return parsed(CommentToScore, line)
+    except ApiError as refused:
+        return refused
+
+
+def _shown(result: Result | ApiError, number: int) -> dict[str, Any]:
+    shown = result.body() if isinstance(result, ApiError) else result.model_dump(mode="json")
+    return {"line": number, **shown}
+
+
+async def _patiently(
+    api: Api, key: Key, comments: Sequence[CommentToScore], scale: str | None
+) -> Sequence[Result | ApiError]:
+    """Judge comments when it is their turn; what still cannot be judged has an error for each."""
+    refused = ApiError(503, "The comments could not be judged in time.")
+    for _ in range(PATIENCE):
+        try:
+            if not comments:
+                return []
+            key.spend(len(comments))
+            return await api.score(comments, scale, deadline_s=DEADLINE_S)
+        except ApiError as error:
+            refused = error
+            if error.code not in BUSY:
+                break
+            await asyncio.sleep(error.retry_after_s or 1)
+    return [refused] * len(comments)

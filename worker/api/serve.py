@@ -1,0 +1,169 @@
+"""The API, from settings to exit: what is opened in which order, and why."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Final
+
+import structlog
+import uvicorn
+
+from schemas.comment import CommentEvent
+from schemas.errors import ScoringError, SettingsError
+from worker.api.api import Api
+from worker.api.application import application
+from worker.api.desk import Desk
+from worker.api.figures import Figures
+from worker.api.keys import Keys
+from worker.api.language import LanguageDetector
+from worker.api.pace import Pace
+from worker.api.rooms import Rooms
+from worker.bundle import open_bundle
+from worker.garbage import spare_windows
+from worker.health import Health
+from worker.judge import Judge
+from worker.policies import load_policies
+from worker.prepare import Prepare
+from worker.pulse import Pulse
+from worker.run import heed_signals, tokeniser
+from worker.scoring.load import load_scorer
+from worker.settings import Settings
+from worker.shared import Stop
+
+log = structlog.get_logger()
+
+BACKLOG: Final = 2_048  # connections that wait to be accepted
+KEEP_ALIVE_S: Final = 75
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+# The pace is first measured on so many comments of this length, twice: a kernel is built for
+# each new shape.
+TRIED: Final = 16
+TRIED_TEXT: Final = "This is a comment of some length, neither long nor short. " * 3
+
+
+def run_api(settings: Settings) -> None:
+    """Answer requests until SIGTERM or SIGINT.
+
+    Raises:
+        TidegateError: what a person can mend.
+    """
+    stop = Stop(settings.publish.drain_s)
+    heed_signals(stop)  # first: a signal must find its handler, also as PID 1
+    bundle = open_bundle(
+        settings.bundle, allow_unsigned=settings.allow_unsigned, key=settings.bundle_key
+    )
+    policies = load_policies(settings.policy, bundle.manifest)
+    keys = Keys(settings.api.keys)
+    listening = _listen(settings.api.host, settings.api.port)
+    pulse = Pulse()
+    tokenise = tokeniser(bundle, settings)
+    score = load_scorer(bundle, settings.scoring, tokenise, pulse)  # before any thread
+    judge = Judge(bundle.manifest, policies, settings.topics)
+    rooms = Rooms(Prepare(settings.limits, tokenise), score, judge)
+    failures: list[BaseException] = []
+
+    def failed(error: BaseException) -> None:
+        failures.append(error)
+        stop.set()
+
+    pace = _pace(rooms, settings.limits.pieces * bundle.manifest.max_length)
+    pulse.rest()  # this thread has no more to say: what follows is the server's
+    desk = Desk(rooms, pulse, settings.api, pace, failed)
+    figures = Figures()
+    figures.waits.set_function(lambda: desk.waits_s)
+    api = Api(settings.api, bundle.manifest, policies.version, desk, LanguageDetector(), figures)
+    health = _serve_health(settings, figures, pulse)
+    desk.open()
+    spare_windows(settings.api.batch)
+    host, port = listening.getsockname()[:2]
+    log.info(
+        "api started",
+        host=host,
+        port=port,
+        bundle=bundle.manifest.name,
+        version=bundle.manifest.version,
+        policy=policies.version,
+        keys="needed" if keys.are_needed else "none",
+        health_port=health.port,
+    )
+    if not keys.are_needed and settings.api.host not in LOOPBACK:
+        log.warning("everybody who reaches this port may ask", set="TIDEGATE_API__KEYS")
+    _server(settings, api, keys, stop).run(sockets=[listening])
+    desk.close()
+    if failures:
+        raise ScoringError("the device failed; the API must start anew") from failures[0]
+    log.info("api stopped")
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, told to end by our own signal handlers.
+
+    Its own would send the process the signal once more when it has ended in good order.
+    """
+
+    def __init__(self, config: uvicorn.Config, stop: Stop) -> None:
+        super().__init__(config)
+        self._stop = stop
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
+
+    async def on_tick(self, counter: int) -> bool:
+        """Say, ten times a second, whether it is time to end."""
+        return self._stop.is_set() or await super().on_tick(counter)
+
+
+def _server(settings: Settings, api: Api, keys: Keys, stop: Stop) -> Server:
+    ours = settings.api
+    config = uvicorn.Config(
+        application(api, keys),
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,  # an address may hold a key
+        log_config=None,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=int(settings.publish.drain_s),
+        ssl_certfile=ours.tls_certificate,
+        ssl_keyfile=ours.tls_key,
+    )
+    return Server(config, stop)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Open the port before anything is loaded, so that one in use is said at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise SettingsError(
+            f"port {host}:{port} cannot be opened: {error.strerror or error}",
+            "set TIDEGATE_API__PORT (--port) to a free one, or to 0",
+        ) from error
+
+
+def _pace(rooms: Rooms, tokens: int) -> Pace:
+    """Measure how long comments take here."""
+    comments = [CommentEvent(id="-", text=TRIED_TEXT)] * TRIED
+    rooms(comments)
+    pace = Pace(tokens, 0.0)
+    weight = sum(pace.weight(comment.text) for comment in comments)
+    began = monotonic()
+    rooms(comments)
+    return Pace(tokens, (monotonic() - began) / weight)
+
+
+def _serve_health(settings: Settings, figures: Figures, pulse: Pulse) -> Health:
+    """Open the port for probes and Prometheus."""
+    health = settings.health
+
+    def troubles() -> list[str]:
+        stuck = pulse.stuck(health.stuck_after_s)
+        return [f"thread {name} has not turned for {health.stuck_after_s:g} s" for name in stuck]
+
+    return Health(health.host, health.port, figures, troubles, troubles)
