@@ -212,7 +212,9 @@ class Routes:
         """Answer what the router refused."""
         code = getattr(error, "status_code", 404)
         message = "No such address." if code == 404 else "No such method at this address."  # noqa: PLR2004 - of HTTP
-        return self._error(ApiError(code if code in STATUS else 400, message))
+        response = self._error(ApiError(code if code in STATUS else 400, message))
+        response.headers.update(getattr(error, "headers", None) or {})  # Allow
+        return response
 
     async def unforeseen(self, _: Request, __: Exception) -> Response:
         """Answer for an error of ours; the server logs it, without what was sent."""

@@ -429,6 +429,7 @@ def test_an_address_that_is_none_is_said_in_the_same_form(
     answered = asked(make(), path, {}, method=method)
 
     assert (answered.code, answered.error["code"]) == (code, code)
+    assert answered.headers.get("allow") == ("POST" if code == 405 else None)
 
 
 def test_the_discovery_document_has_our_own_address(make: Make) -> None:

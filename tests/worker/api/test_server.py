@@ -3,6 +3,8 @@
 import json
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -111,6 +113,32 @@ def test_a_thread_that_has_done_its_part_does_not_fail_liveness(tmp_path: Path) 
 def _seconds_since_start(server: ApiServer) -> float:
     (started,) = server.events("api started")
     return (datetime.now(UTC) - datetime.fromisoformat(started["timestamp"])).total_seconds()
+
+
+CHECKS = (
+    "not_a_server_error",
+    "response_schema_conformance",
+    "status_code_conformance",
+    "content_type_conformance",
+    "unsupported_method",
+)
+
+
+def test_it_keeps_to_its_openapi_document(server: ApiServer, tmp_path: Path) -> None:
+    """Whatever schemathesis makes of the document."""
+    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json"]
+    options = ["--max-examples", "20", "--seed", "1", "--request-timeout", "60", "--no-color"]
+
+    done = subprocess.run(
+        [*command, *options, "--checks", ",".join(CHECKS)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout[-3_000:]
+    assert "Tested: 3" in done.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
