@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import urlencode
 
 from starlette.types import ASGIApp, Message, Scope
@@ -36,6 +36,7 @@ def asked(  # noqa: PLR0913 - what makes a request
     method: str = "POST",
     query: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
+    then: Literal["waits", "leaves", "hangs"] = "waits",
 ) -> Answered:
     """Ask, and return the answer.
 
@@ -46,6 +47,8 @@ def asked(  # noqa: PLR0913 - what makes a request
         method: of HTTP.
         query: parameters.
         headers: beside the content's type.
+        then: what the client does after these parts: it waits for the answer, or is in the middle
+            of its body and leaves, or says nothing more.
     """
     if isinstance(body, bytes):
         parts: Sequence[bytes] = [body]
@@ -68,18 +71,21 @@ def asked(  # noqa: PLR0913 - what makes a request
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 8080),
     }
-    return asyncio.run(_asked(app, scope, parts))
+    return asyncio.run(_asked(app, scope, parts, then))
 
 
-async def _asked(app: ASGIApp, scope: Scope, parts: Sequence[bytes]) -> Answered:
+async def _asked(app: ASGIApp, scope: Scope, parts: Sequence[bytes], then: str) -> Answered:
     waiting = list(parts)
     heard: list[Message] = []
 
     async def receive() -> Message:
+        if not waiting and then == "hangs":
+            await asyncio.Event().wait()
         if not waiting:
             return {"type": "http.disconnect"}
         part = waiting.pop(0)
-        return {"type": "http.request", "body": part, "more_body": bool(waiting)}
+        more = bool(waiting) or then != "waits"
+        return {"type": "http.request", "body": part, "more_body": more}
 
     async def send(message: Message) -> None:
         heard.append(message)

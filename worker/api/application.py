@@ -183,6 +183,8 @@ class Routes:
                 response = await call(request, self._keys.admit(_key_of(request)))
             except ApiError as refused:
                 response = self._error(refused)
+            except ClientDisconnect:  # nobody reads this
+                response = Response(status_code=400)
             figures.answers.labels(name, str(response.status_code)).inc()
             figures.seconds.labels(name).observe(monotonic() - began)
             return response

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 
+import worker.api.bounded_body
 from rig.asked import Answered, asked
 from rig.stub import stub_scores
 from schemas.errors import SettingsError
@@ -399,6 +400,18 @@ def test_a_body_over_the_bound_is_refused_before_it_is_parsed(make: Make, *, sai
         413,
         "The body is larger than 1,000 bytes.",
     )
+
+
+def test_a_body_that_does_not_arrive_is_not_waited_for(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It never hangs; one that leaves is no error of ours."""
+    monkeypatch.setattr(worker.api.bounded_body, "READ_S", 0.05)
+
+    answered = asked(make(), ANALYZE, [b'{"comment": '], then="hangs")
+
+    assert (answered.code, answered.error["status"]) == (408, "DEADLINE_EXCEEDED")
+    assert asked(make(), ANALYZE, [b'{"comment": '], then="leaves").code == 400
 
 
 def test_who_has_a_key_may_ask_however_it_is_given(make: Make, tmp_path: Path) -> None:
