@@ -26,7 +26,7 @@ def measure(broker: LocalBroker) -> dict[str, Any]:
     through_kafka: list[float] = []
     memory: list[float] = []
     for number in range(ROUNDS):
-        bare.append(_bare())
+        bare.append(bare_scorer())
         name = f"scored-{number}"
         settings = environment(broker, name)
         prepare_topics(settings)
@@ -47,7 +47,8 @@ def measure(broker: LocalBroker) -> dict[str, Any]:
     }
 
 
-def _bare() -> float:
+def bare_scorer() -> float:
+    """Return the bare scorer's comments a second, in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.bare_scorer", str(COUNT)],
         cwd=TESTS,
