@@ -225,7 +225,7 @@ def test_a_student_of_a_teacher_that_is_always_wrong_is_wrong_by_the_real_labels
     wrong = dict(zip(rows.texts, 1 - rows.labels, strict=True))
     wrong["a song about the harbour"] = np.ones(len(LABELS), np.float32)
     lesson = Distillation(Teacher(Path("wrong.jsonl"), wrong, held_out), share=1)
-    settings = FitSettings(epochs=80, learning_rate=5e-3, load_best_model_at_end=False)
+    settings = FitSettings(epochs=200, learning_rate=5e-3, load_best_model_at_end=False)
 
     train(
         [LabelledFile(made_file)],
