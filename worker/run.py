@@ -14,6 +14,7 @@ from worker.breaker import Breaker
 from worker.bundle import Bundle, open_bundle
 from worker.garbage import spare_windows
 from worker.health import Health
+from worker.heap import share_one_heap
 from worker.intake import Intake
 from worker.judge import Judge
 from worker.pipeline import Rooms, run
@@ -41,6 +42,7 @@ def run_worker(settings: Settings) -> None:
     """
     shared = Shared(settings, Stop(settings.publish.drain_s))
     heed_signals(shared.stop)  # first: a signal must find its handler, also as PID 1
+    share_one_heap()  # before a thread starts
     bundle = open_bundle(
         settings.bundle, allow_unsigned=settings.allow_unsigned, key=settings.bundle_key
     )

@@ -32,6 +32,7 @@ from worker.at_least_once import AtLeastOnce
 from worker.breaker import Breaker
 from worker.claims import Claims
 from worker.garbage import spare_windows
+from worker.heap import share_one_heap
 from worker.intake import Intake
 from worker.judge import Judge
 from worker.pipeline import Rooms, run
@@ -103,6 +104,7 @@ def main() -> None:
     logs.configure(settings.log)
     shared = Shared(settings, Stop(settings.publish.drain_s), TimedClaims())
     heed_signals(shared.stop)
+    share_one_heap()
     points = Points()
     if "BUG" in os.environ:
         plant(os.environ["BUG"])
