@@ -28,6 +28,7 @@ CALL_S: Final = 5.0  # one call; it may be called again, and the thread beats in
 LARGEST: Final = 10_485_760  # bytes of one message that the client lets pass: topics decide
 SEND_SHARE: Final = 0.5  # of the transaction's timeout: from begin to offsets, at the gate
 LONGEST_PAUSE_S: Final = 2.0  # between aborts that follow one another
+START_OVER_S: Final = 60.0  # a producer that cannot be initialised for so long is made anew
 REBUILD_EVERY_S: Final = 60.0  # fenced more often than this: another worker has our name
 
 
@@ -90,19 +91,27 @@ class Transactions:
         Raises:
             ClusterError: the cluster refuses us, or draining is overdue.
         """
-        try:
-            self._producer = self._make(self._properties())
-        except KafkaException as error:  # properties that do not go together
-            raise SettingsError(
-                f"kafka producer: {error.args[0].str()}", "see TIDEGATE_KAFKA__CLIENT__…"
-            ) from error
-        failure = self._call(self._producer.init_transactions, CALL_S)
+        failure = self._initialised()
+        while failure and answer_to(failure) is Answer.CALL_AGAIN and not self._stop.overdue():
+            self._producer = None  # it may have been told that there are no brokers: see below
+            failure = self._initialised()
         if failure:
             raise _refused("init_transactions", failure)
         self._serve()
         self._doubt = None  # what broke before it was initialised can end none of its transactions
         if not self._aborts_in_a_row:  # else a window waits, and a new producer commits nothing yet
             self._readiness.clear("transaction")
+
+    def _initialised(self) -> KafkaError | None:
+        """Build the producer and initialise it, for START_OVER_S at most."""
+        try:
+            self._producer = self._make(self._properties())
+        except KafkaException as error:  # properties that do not go together
+            raise SettingsError(
+                f"kafka producer: {error.args[0].str()}", "see TIDEGATE_KAFKA__CLIENT__…"
+            ) from error
+        end = monotonic() + START_OVER_S
+        return self._call(self._producer.init_transactions, CALL_S, end=end)
 
     def idle(self) -> None:
         """Serve the client's callbacks while no window comes; they would pile up in memory."""
@@ -375,9 +384,11 @@ class Transactions:
             "stats_cb": self._statistics,
             "logger": ConnectionLog(self._connection_broke),
             "log.connection.close": True,  # the line that it listens for
-            # When all brokers are away, a client that starts over forgets them; if the group's
-            # coordinator was one, the next call that needs it does not return, though it is back
-            # (librdkafka#5511). A producer that is rebuilt starts over anyway.
+            # A client that starts over when all brokers are away forgets them, and what was on its
+            # way to them: two of five runs of row B1 (hard) failed, one with nine comments that
+            # were committed and have no outcome. Or it waits for ever for the group's coordinator
+            # (librdkafka#5511). The price: told by a broker that is being stopped that there are no
+            # brokers, a client never connects again. It is left behind then, or made anew.
             "metadata.recovery.strategy": "none",
         }
 

@@ -92,6 +92,18 @@ def test_a_cold_cluster_is_waited_for_at_the_start(cluster: FakeCluster, shared:
     assert cluster.called("init") == 3
 
 
+def test_a_producer_that_cannot_be_initialised_is_made_anew(
+    cluster: FakeCluster, shared: Shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was told that there are no brokers never connects again."""
+    monkeypatch.setattr("worker.transactions.START_OVER_S", 0)
+    cluster.will_fail("init", retriable(), retriable())
+
+    Transactions(shared, cluster.make).open()
+
+    assert cluster.calls == ["new", "init"] * 3
+
+
 def test_offsets_that_are_never_sent_are_an_abort(
     cluster: FakeCluster, transactions: Transactions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
