@@ -1,19 +1,18 @@
 """`tidegate worker`."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from worker import logs
+from deploy.commands.flags import ALLOW_UNSIGNED, BUNDLE, CONFIG, settings_under
 from worker.run import run_worker
-from worker.settings import load_settings, setting_help
+from worker.settings import setting_help
 
 
 @click.command("worker", epilog="\b\nSettings (environment, or a TOML file):\n" + setting_help())
-@click.option("--bundle", help="A bundle's folder, or a checkpoint's name.")
-@click.option("--config", type=click.Path(path_type=Path), help="A TOML file with settings.")
-@click.option("--allow-unsigned", is_flag=True, help="Load a checkpoint without bundle.json.")
+@BUNDLE
+@CONFIG
+@ALLOW_UNSIGNED
 def command(bundle: str | None, config: Path | None, *, allow_unsigned: bool) -> None:
     """Judge comments from Kafka until SIGTERM.
 
@@ -21,11 +20,4 @@ def command(bundle: str | None, config: Path | None, *, allow_unsigned: bool) ->
 
     Example: TIDEGATE_KAFKA__BOOTSTRAP_SERVERS=127.0.0.1:9092 tidegate worker
     """
-    flags: dict[str, Any] = {}
-    if bundle:
-        flags["bundle"] = bundle
-    if allow_unsigned:
-        flags["allow_unsigned"] = True
-    settings = load_settings(config, **flags)
-    logs.configure(settings.log)
-    run_worker(settings)
+    run_worker(settings_under(config, bundle, allow_unsigned=allow_unsigned))
