@@ -76,12 +76,15 @@ async def _patiently(
     api: Api, key: Key, comments: Sequence[CommentToScore], scale: str | None
 ) -> Sequence[Result | ApiError]:
     """Judge comments when it is their turn; what still cannot be judged has an error for each."""
+    if not comments:
+        return []
     refused = ApiError(503, "The comments could not be judged in time.")
+    is_charged = False  # once: waiting for the device costs a key nothing
     for _ in range(PATIENCE):
         try:
-            if not comments:
-                return []
-            key.spend(len(comments))
+            if not is_charged:
+                key.spend(len(comments))
+                is_charged = True
             return await api.score(comments, scale, deadline_s=DEADLINE_S)
         except ApiError as error:
             refused = error

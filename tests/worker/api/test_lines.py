@@ -1,0 +1,48 @@
+"""JSON Lines: a stream waits where a lone request is told to come again later."""
+
+import json
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import worker.api.keys
+from rig.asked import asked
+from worker.api.application import Application
+from worker.api.desk import Desk
+from worker.api.errors import ApiError
+
+JSONL = {"content-type": "application/jsonl"}
+
+
+def busy(times: int) -> Callable[..., Any]:
+    """Return a way to judge that first sends the comments away so many times."""
+    judge, left = Desk.judge, iter(range(times))
+
+    async def judged(*arguments: Any) -> Any:
+        if next(left, None) is not None:
+            raise ApiError(429, "More comments wait than can be judged.", retry_after_s=1e-6)
+        return await judge(*arguments)
+
+    return judged
+
+
+def test_a_line_that_waits_is_charged_to_its_key_once(
+    make: Callable[..., Application], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often the machine is asked: of five a second, two lines leave three."""
+    monkeypatch.setattr(worker.api.keys, "monotonic", lambda: 100.0)  # nothing comes back
+    monkeypatch.setattr(Desk, "judge", busy(times=5))
+    keys, query = tmp_path / "keys", {"key": "wave"}
+    keys.write_text(f"site {sha256(b'wave').hexdigest()} 5\n")
+    app = make(keys=keys)
+
+    answered = asked(
+        app, "/v1/score", b'{"text": "a"}\n{"text": "b"}\n', query=query, headers=JSONL
+    )
+    alone = [asked(app, "/v1/score", {"text": "c"}, query=query).code for _ in range(4)]
+
+    assert [json.loads(line)["status"] for line in answered.body.splitlines()] == ["scored"] * 2
+    assert alone == [200, 200, 200, 429]
