@@ -5,6 +5,7 @@ Durations are in seconds (`_s`), sizes in bytes, messages, tokens or characters 
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -299,6 +300,12 @@ Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 OtherLanguage = Literal["judge", "hold", "refuse"]
 
 
+# A scheme, a host by name or address, perhaps a port, perhaps a path.
+PUBLIC_URL: Final = re.compile(
+    r"https?://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?(/[^\s?#\\]*)?", re.IGNORECASE
+)
+
+
 class ApiSettings(Section):
     """What `tidegate api` answers, and to whom."""
 
@@ -323,6 +330,11 @@ class ApiSettings(Section):
         description="A file of API keys: a name, the SHA-256 of the key, perhaps comments a "
         "second, a line each. None: everybody may ask.",
     )
+    public_url: str | None = Field(
+        default=None,
+        description="Where clients reach the API, if a proxy stands before it, with its path: "
+        "https://example.org/moderation. None: as they asked.",
+    )
     cors: Listed = Field(default=(), description="Origins of pages that may ask, with commas.")
     tls_certificate: FilePath | None = Field(default=None, description="In PEM, with its chain.")
     tls_key: FilePath | None = Field(default=None, description="In PEM.")
@@ -343,6 +355,19 @@ class ApiSettings(Section):
         description="The scale of scores: perspective, or another that the bundle has a map to. "
         "None: the bundle's own probabilities.",
     )
+
+    @field_validator("public_url")
+    @classmethod
+    def a_public_url_is_one_that_paths_can_follow(cls, url: str | None) -> str | None:
+        """Clients put the path of a call behind it; a query or a fragment would swallow that."""
+        if url is None:
+            return None
+        if not PUBLIC_URL.fullmatch(url):
+            raise ValueError(
+                "expected http:// or https://, a host, and perhaps a port and a path, "
+                "without user, query and fragment"
+            )
+        return url.rstrip("/")
 
     @model_validator(mode="after")
     def a_certificate_has_its_key(self) -> Self:

@@ -62,6 +62,7 @@ WRONG = {
     "TIDEGATE_API__COMMENTS": "0",
     "TIDEGATE_API__SENTENCES": "0",
     "TIDEGATE_API__KEYS": "/no/such/file",
+    "TIDEGATE_API__PUBLIC_URL": "example.org/no/scheme",
     "TIDEGATE_API__TLS_CERTIFICATE": "/no/such/file",
     "TIDEGATE_API__TLS_KEY": "/no/such/file",
     "TIDEGATE_API__OTHER_LANGUAGES": "shrug",
@@ -320,3 +321,47 @@ def test_a_certificate_without_its_key_is_refused(
 
     with pytest.raises(SettingsError, match="tls_certificate and tls_key go together"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("https://example.org", "https://example.org"),
+        ("http://10.0.0.5:8080/", "http://10.0.0.5:8080"),
+        ("https://[2001:db8::1]/moderation/v2/", "https://[2001:db8::1]/moderation/v2"),
+    ],
+)
+def test_a_public_url_has_a_host_and_perhaps_a_path(
+    said: str, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slash at its end makes no difference."""
+    monkeypatch.setenv("TIDEGATE_API__PUBLIC_URL", said)
+
+    assert load_settings().api.public_url == kept
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "example.org/moderation",
+        "ftp://example.org",
+        "https://",
+        "https:///moderation",
+        "https://example.org/moderation?key=wave-4711",
+        "https://example.org/#moderation",
+        "https://us:wave-4711@example.org",
+        "https://example.org/modera tion",
+        "https://example.org:port",
+    ],
+)
+def test_a_public_url_that_no_path_can_follow_is_refused(
+    wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At start and by name, without what was written: there may be a secret in it."""
+    monkeypatch.setenv("TIDEGATE_API__PUBLIC_URL", wrong)
+
+    with pytest.raises(SettingsError, match="TIDEGATE_API__PUBLIC_URL: expected http") as refused:
+        load_settings()
+
+    assert "wave-4711" not in refused.value.what

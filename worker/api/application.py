@@ -59,6 +59,7 @@ class Application(FastAPI):
 
 def application(api: Api, keys: Keys) -> Application:
     """Return the application."""
+    public = api.settings.public_url
     app = Application(
         title="tidegate",
         version="1",
@@ -66,6 +67,7 @@ def application(api: Api, keys: Keys) -> Application:
         docs_url=None,  # its page is fetched from elsewhere
         redoc_url=None,
         redirect_slashes=False,
+        servers=[{"url": public}] if public else None,
     )
     routes = Routes(api, keys)
     calls: tuple[tuple[str, str, Call, type[BaseModel], type[BaseModel]], ...] = (
@@ -169,7 +171,8 @@ class Routes:
         """What Google's clients read first."""
         if request.query_params.get("version", VERSION) != VERSION:
             return self._error(ApiError(404, f"The only version is {VERSION}."))
-        return self._answer(discovery(str(request.base_url)))
+        public = self._api.settings.public_url
+        return self._answer(discovery(f"{public}/" if public else str(request.base_url)))
 
     # -- around a call
 

@@ -51,7 +51,7 @@ def discovery(root: str) -> dict[str, Any]:
     """Return the document.
 
     Args:
-        root: the address under which we were asked, with a slash at its end.
+        root: the address under which clients find us, with a slash at its end.
     """
     return {
         "kind": "discovery#restDescription",

@@ -468,6 +468,22 @@ def test_the_discovery_document_has_our_own_address(make: Make) -> None:
     assert asked(app, "/$discovery/rest", method="GET", query={"version": "v2"}).code == 404
 
 
+@pytest.mark.parametrize(
+    "said", ["https://example.org/moderation", "https://example.org/moderation/"]
+)
+def test_behind_a_proxy_both_documents_have_the_public_address(said: str, make: Make) -> None:
+    """Whatever Host and path the proxy asks with: clients add a call's path to it."""
+    app = make(public_url=said)
+    inside = {"host": "10.0.0.5:8080"}
+
+    discovered = asked(app, "/$discovery/rest", method="GET", headers=inside).json
+    described = asked(app, "/openapi.json", method="GET", headers=inside).json
+
+    assert discovered["rootUrl"] + discovered["servicePath"] == "https://example.org/moderation/"
+    assert discovered["baseUrl"] == "https://example.org/moderation/"
+    assert described["servers"] == [{"url": "https://example.org/moderation"}]
+
+
 def test_every_example_of_the_openapi_document_works(make: Make) -> None:
     """Who copies one gets an answer."""
     app = make()

@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from rig.api_server import ApiServer, api_server
+from rig.prefix_proxy import PrefixProxy, prefix_proxy
 
 # Clients are installed within the first test that needs them.
 pytestmark = pytest.mark.timeout(900)
@@ -37,6 +38,11 @@ KEY: Final = "a key of the tests"
 ALL: Final = ("TOXICITY", "SEVERE_TOXICITY", "PROFANITY", "THREAT", "INSULT", "IDENTITY_ATTACK")
 SENTENCES: Final = [(0, 14), (15, 31)]  # of "You are awful. Have a nice day."
 PATIENCE_S: Final = 300
+UNDER_MODERATION: Final = {
+    "/moderation/$discovery/rest",
+    "/moderation/v1alpha1/comments:analyze",
+    "/moderation/v1alpha1/comments:suggestscore",
+}
 
 EMPTY: Final = {
     "@type": "type.googleapis.com/google.commentanalyzer.v1alpha1.Error",
@@ -82,6 +88,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     folder = tmp_path_factory.mktemp("server")
     with api_server(folder, TIDEGATE_API__KEYS=write_keys(folder)) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefixProxy]:
+    """A server behind a proxy that has it under a path."""
+    folder = tmp_path_factory.mktemp("behind")
+    with (
+        prefix_proxy("/moderation") as found,
+        api_server(
+            folder, TIDEGATE_API__KEYS=write_keys(folder), TIDEGATE_API__PUBLIC_URL=found.url
+        ) as running,
+    ):
+        found.behind = urlsplit(running.url).netloc
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -238,6 +258,21 @@ def test_googles_python_client_raises_for_a_wrong_key(google_python: Any) -> Non
     assert refused["reason"] == NOT_VALID
 
 
+def test_googles_python_client_finds_its_way_through_a_proxy_that_takes_a_prefix_away(
+    proxy: PrefixProxy,
+) -> None:
+    """It asks where the description says, which is under the prefix, for all of its calls."""
+    pytest.importorskip("googleapiclient", reason="needs google-api-python-client")
+
+    found = ran([sys.executable, "ask_google.py", proxy.url, KEY], {})
+
+    assert set(proxy.asked) == UNDER_MODERATION
+    assert value(found["analyzed"]) > 0.5
+    assert found["suggested"]["clientToken"] == "mine"
+    assert found["empty"]["details"] == [EMPTY]
+    assert found["wrong_key"]["reason"] == NOT_VALID
+
+
 # -- googleapis for Node
 
 
@@ -284,6 +319,19 @@ def test_what_googleapis_discovers_with_today_works_as_well(
     assert (found["empty"]["status"], found["empty"]["message"]) == (400, NON_EMPTY)
     assert found["empty"]["details"] == [EMPTY]
     assert found["wrong_key"]["message"] == NOT_VALID
+
+
+def test_what_googleapis_discovers_with_finds_its_way_through_a_proxy(
+    node: Callable[..., Any], proxy: PrefixProxy
+) -> None:
+    """It, too, puts the path of a call behind the whole address."""
+    proxy.asked.clear()
+
+    found = node("ask_googleapis_common.cjs", proxy.url, KEY)
+
+    assert set(proxy.asked) == UNDER_MODERATION
+    assert value(found["analyzed"]) > 0.5
+    assert found["suggested"]["clientToken"] == "mine"
 
 
 # -- perspective-api-client for Node, whose host is fixed
