@@ -181,15 +181,17 @@ class Routes:
         figures = self._api.figures
 
         async def endpoint(request: Request) -> Response:
-            began = monotonic()
+            began, code = monotonic(), 500  # unless it comes to an answer: see `unforeseen`
             try:
                 response = await call(request, self._keys.admit(_key_of(request)))
+                code = response.status_code
             except ApiError as refused:
-                response = self._error(refused)
+                code, response = refused.code, self._error(refused)
             except ClientDisconnect:  # nobody reads this
-                response = Response(status_code=400)
-            figures.answers.labels(name, str(response.status_code)).inc()
-            figures.seconds.labels(name).observe(monotonic() - began)
+                code, response = 400, Response(status_code=400)
+            finally:
+                figures.answers.labels(name, str(code)).inc()
+                figures.seconds.labels(name).observe(monotonic() - began)
             return response
 
         return endpoint

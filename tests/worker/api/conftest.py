@@ -51,6 +51,8 @@ def make(detect: LanguageDetector) -> Iterator[Callable[..., Application]]:
             api = Api(ours, manifest, policies.version, desk, detect, Figures())
             desk.open()
             stack.callback(desk.close)
-            return application(api, Keys(keys))
+            app = application(api, Keys(keys))
+            app.state.figures = api.figures  # for tests: the application itself shows none
+            return app
 
         yield made

@@ -13,6 +13,7 @@ from rig.asked import Answered, asked
 from rig.stub import stub_scores
 from schemas.errors import SettingsError
 from schemas.labels import LABELS
+from worker.api.api import Api
 from worker.api.application import ANALYZE, SUGGEST, Application
 
 TEXT: Final = "What a stupid thing to say, nobody here likes you at all."
@@ -31,6 +32,12 @@ def analyze(app: Application, text: str = TEXT, /, **more: Any) -> Answered:
 def score_of(text: str, label: str = "toxic") -> float:
     """Return the stub's score."""
     return stub_scores(text)[LABELS.index(label)]
+
+
+def figures_of(app: Application) -> list[str]:
+    """Return what Prometheus would read, line by line."""
+    rendered: bytes = app.state.figures.render()
+    return rendered.decode().splitlines()
 
 
 # -- analyze
@@ -519,6 +526,22 @@ def test_a_key_has_its_allowance_of_comments(make: Make, tmp_path: Path) -> None
 
     assert (refused.code, refused.error["status"]) == (429, "RESOURCE_EXHAUSTED")
     assert 90 <= int(refused.headers["retry-after"]) <= 100
+
+
+def test_an_error_of_ours_is_counted_like_any_answer(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As 500: an alert rests on it."""
+    app = make()
+
+    async def fails(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(Api, "analyze", fails)
+    with pytest.raises(RuntimeError):  # on its way to the server's log
+        analyze(app)
+
+    assert 'tidegate_api_answers_total{call="analyze",code="500"} 1.0' in figures_of(app)
 
 
 def test_that_parts_of_a_comment_were_not_scored_is_said_in_a_header(make: Make) -> None:
