@@ -1,9 +1,6 @@
-"""The kustomize base: what is checked without a cluster."""
+"""The worker's kustomize base: what is checked without a cluster."""
 
 import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -11,38 +8,25 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from rig.kustomize import VERSIONS, build, built, lines_of, load, manifests, resource, validate
 from worker.settings import GroupProtocol, Settings
 
 KUBERNETES: Final = Path(__file__).parents[2] / "deploy" / "kubernetes"
 BASE: Final = KUBERNETES / "base"
 OVERLAY: Final = KUBERNETES / "overlay"
 STATIC_MEMBERS: Final = KUBERNETES / "static-members"
-# The oldest that is promised (the disruption budget's eviction policy), and the newest known.
-VERSIONS: Final = ("1.31", "1.37")
 # Of settings.env, as the pod gets it.
 POD_NAME: Final = "tidegate-worker-0"
 
 
-def manifests() -> list[Path]:
-    """Return the files of the base that hold a resource."""
-    return sorted(path for path in BASE.glob("*.yaml") if path.name != "kustomization.yaml")
-
-
-def resource(kind: str) -> dict[str, Any]:
+def worker(kind: str) -> dict[str, Any]:
     """Return the base's one resource of a kind."""
-    (found,) = [r for r in map(load, manifests()) if r["kind"] == kind]
-    return found
-
-
-def load(path: Path) -> dict[str, Any]:
-    """Read a file that holds one document."""
-    found: dict[str, Any] = yaml.safe_load(path.read_text())
-    return found
+    return resource(BASE, kind)
 
 
 def pod() -> dict[str, Any]:
     """Return the pod's specification."""
-    found: dict[str, Any] = resource("StatefulSet")["spec"]["template"]["spec"]
+    found: dict[str, Any] = worker("StatefulSet")["spec"]["template"]["spec"]
     return found
 
 
@@ -54,39 +38,12 @@ def container() -> dict[str, Any]:
 
 def variables() -> dict[str, str]:
     """Return the pod's environment: the ConfigMap's lines, and what is the pod's own."""
-    lines = (BASE / "settings.env").read_text().splitlines()
     own = {each["name"]: POD_NAME for each in container()["env"]}
-    return own | dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-
-
-def validate(path: Path, version: str) -> subprocess.CompletedProcess[str]:
-    """Check a file against the schemas of a Kubernetes version; unknown fields are errors."""
-    options = ["--strict", "--kubernetes-version", version]
-    return subprocess.run(
-        [sys.executable, "-m", "kubernetes_validate", *options, str(path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def build(folder: Path) -> str:
-    """Return what kustomize makes of a folder."""
-    command = ["kustomize", "build"] if shutil.which("kustomize") else ["kubectl", "kustomize"]
-    if not shutil.which(command[0]):
-        pytest.skip("neither kustomize nor kubectl is on the path")
-    return subprocess.run(
-        [*command, str(folder)], capture_output=True, text=True, check=True
-    ).stdout
-
-
-def built(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the resources that kustomize makes of a folder, by kind."""
-    return {each["kind"]: each for each in yaml.safe_load_all(build(folder))}
+    return own | lines_of(BASE / "settings.env")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("path", manifests(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", manifests(BASE), ids=lambda path: path.stem)
 def test_each_manifest_follows_the_schema_of_its_kind(path: Path, version: str) -> None:
     """Strictly: a field that Kubernetes would drop in silence is an error here."""
     done = validate(path, version)
@@ -116,7 +73,7 @@ def test_what_kustomize_makes_follows_the_schemas(folder: Path, tmp_path: Path) 
     done = validate(out, VERSIONS[-1])
 
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("passed for resource") == len(manifests()) + 1  # the ConfigMap
+    assert done.stdout.count("passed for resource") == len(manifests(BASE)) + 1  # the ConfigMap
 
 
 def test_the_kustomization_lists_every_file_of_its_folder() -> None:
@@ -124,7 +81,7 @@ def test_the_kustomization_lists_every_file_of_its_folder() -> None:
     kustomization = load(BASE / "kustomization.yaml")
     (settings,) = kustomization["configMapGenerator"]
 
-    assert kustomization["resources"] == [path.name for path in manifests()]
+    assert kustomization["resources"] == [path.name for path in manifests(BASE)]
     assert {path.name for path in BASE.iterdir()} == {
         "kustomization.yaml",
         *kustomization["resources"],
@@ -173,8 +130,8 @@ def test_a_static_member_is_named_like_its_pod(
     here = tmp_path / "kustomization.yaml"
     base, component = (os.path.relpath(path, tmp_path.resolve()) for path in (BASE, STATIC_MEMBERS))
     here.write_text(yaml.safe_dump({"resources": [base], "components": [component]}))
-    (worker,) = built(tmp_path)["StatefulSet"]["spec"]["template"]["spec"]["containers"]
-    slot, protocol, member = worker["env"]
+    (one,) = built(tmp_path)["StatefulSet"]["spec"]["template"]["spec"]["containers"]
+    slot, protocol, member = one["env"]
 
     assert slot["valueFrom"] == member["valueFrom"]
     own = {member["name"]: POD_NAME, protocol["name"]: protocol["value"]}
@@ -187,10 +144,10 @@ def test_a_change_of_settings_rolls_the_pods() -> None:
     """The ConfigMap's name holds a hash of its contents, and the pods ask for that name."""
     found = built(BASE)
     name = found["ConfigMap"]["metadata"]["name"]
-    (worker,) = found["StatefulSet"]["spec"]["template"]["spec"]["containers"]
+    (one,) = found["StatefulSet"]["spec"]["template"]["spec"]["containers"]
 
     assert name.startswith("tidegate-worker-")
-    assert worker["envFrom"] == [{"configMapRef": {"name": name}}]
+    assert one["envFrom"] == [{"configMapRef": {"name": name}}]
 
 
 def test_the_slot_is_the_pods_name() -> None:
@@ -232,11 +189,11 @@ def test_probes_and_prometheus_ask_at_the_health_port(
         "readinessProbe": {"path": "/readyz", "port": "health"},
     }
     assert health.host == "0.0.0.0"  # noqa: S104 - the kubelet asks from outside the pod
-    (port,) = resource("Service")["spec"]["ports"]
+    (port,) = worker("Service")["spec"]["ports"]
     assert (port["port"], port["targetPort"]) == (health.port, "health")
-    annotations = resource("StatefulSet")["spec"]["template"]["metadata"]["annotations"]
+    annotations = worker("StatefulSet")["spec"]["template"]["metadata"]["annotations"]
     assert annotations["prometheus.io/port"] == str(health.port)
-    (way_in,) = resource("NetworkPolicy")["spec"]["ingress"]
+    (way_in,) = worker("NetworkPolicy")["spec"]["ingress"]
     assert way_in["ports"] == [{"port": health.port, "protocol": "TCP"}]
 
 
@@ -251,7 +208,7 @@ def test_the_way_out_leads_to_brokers_and_name_servers_only(
     settings_of: Callable[[Mapping[str, str]], Settings],
 ) -> None:
     """The port of the bootstrap servers is let through, and that of DNS inside the cluster."""
-    policy = resource("NetworkPolicy")["spec"]
+    policy = worker("NetworkPolicy")["spec"]
     servers = settings_of(variables()).kafka.bootstrap_servers.split(",")
     brokers, names = policy["egress"]
 
@@ -282,8 +239,8 @@ def test_the_pod_passes_the_restricted_pod_security_standard() -> None:
     kinds = {kind for volume in pod()["volumes"] for kind in volume if kind != "name"}
     assert kinds <= {"configMap", "csi", "emptyDir", "projected", "secret"}
     assert pod()["automountServiceAccountToken"] is False
-    assert resource("ServiceAccount")["automountServiceAccountToken"] is False
-    assert pod()["serviceAccountName"] == resource("ServiceAccount")["metadata"]["name"]
+    assert worker("ServiceAccount")["automountServiceAccountToken"] is False
+    assert pod()["serviceAccountName"] == worker("ServiceAccount")["metadata"]["name"]
 
 
 def test_the_user_is_that_of_the_image() -> None:
@@ -323,22 +280,22 @@ def test_threads_are_as_many_as_cores_and_memory_holds_the_prefetch(
 
 def test_everything_finds_the_pods() -> None:
     """Selectors of set, Service, budget, policy and spreading are the labels of the pods."""
-    spec = resource("StatefulSet")["spec"]
+    spec = worker("StatefulSet")["spec"]
     labels = spec["template"]["metadata"]["labels"]
     selectors = [
         spec["selector"]["matchLabels"],
-        resource("Service")["spec"]["selector"],
-        resource("PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
-        resource("NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+        worker("Service")["spec"]["selector"],
+        worker("PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+        worker("NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
         *(each["labelSelector"]["matchLabels"] for each in pod()["topologySpreadConstraints"]),
     ]
 
     assert selectors == [labels] * 6
-    assert spec["serviceName"] == resource("Service")["metadata"]["name"]
-    assert resource("Service")["spec"]["clusterIP"] == "None"
+    assert spec["serviceName"] == worker("Service")["metadata"]["name"]
+    assert worker("Service")["spec"]["clusterIP"] == "None"
 
 
 def test_no_worker_waits_for_another() -> None:
     """Pods start and stop in parallel, and a drain of nodes takes them one at a time."""
-    assert resource("StatefulSet")["spec"]["podManagementPolicy"] == "Parallel"
-    assert resource("PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+    assert worker("StatefulSet")["spec"]["podManagementPolicy"] == "Parallel"
+    assert worker("PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
