@@ -1,4 +1,4 @@
-"""Kafka and a worker on a laptop with Docker: what is checked without Docker."""
+"""Kafka, a worker and the API on a laptop with Docker: what is checked without Docker."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from deploy.broker import JVM_FLAGS, SERVER_PROPERTIES
-from deploy.cli import main
+from deploy.cli import COMMANDS, main
 from deploy.kafka_install import kafka_jars
 from deploy.kafka_jars import KAFKA_VERSION
 from deploy.keeper import Kept
@@ -89,6 +89,26 @@ def test_the_worker_gets_the_time_and_the_cores_that_its_settings_speak_of(
     assert worker["ports"] == [f"127.0.0.1:{port}:{port}"]
 
 
+def test_the_api_gets_the_time_and_the_cores_that_its_settings_speak_of(
+    settings_of: Callable[[Mapping[str, str]], Settings],
+) -> None:
+    """As the worker does; calls and probes each have a port on the laptop."""
+    settings, api = settings_of(tidegates_variables("api")), service("api")
+
+    assert api["command"] == ["api"]
+    assert api["command"][0] in COMMANDS
+    assert seconds(api["stop_grace_period"]) >= settings.publish.drain_s + 5
+    assert settings.scoring.threads == api["cpus"]
+    inside = [port.rpartition(":")[2] for port in api["ports"]]
+    assert inside == [str(settings.api.port), str(settings.health.port)]
+
+
+def test_the_api_needs_nothing_else() -> None:
+    """It runs alone: `docker compose up api` starts no Kafka."""
+    assert "depends_on" not in service("api")
+    assert not any("KAFKA" in name for name in tidegates_variables("api"))
+
+
 def test_all_starts_in_order() -> None:
     """Topics are made by a Kafka that answers, and judged from by a worker that finds them."""
     assert service("topics")["depends_on"] == {"kafka": {"condition": "service_healthy"}}
@@ -106,7 +126,7 @@ def test_the_one_shot_command_is_one_that_tidegate_has(capsys: pytest.CaptureFix
     assert "Make what is missing" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["topics", "worker"])
+@pytest.mark.parametrize("name", ["topics", "worker", "api"])
 def test_containers_have_no_more_than_they_need(name: str) -> None:
     """The root is read-only, no capability is kept, none can be gained."""
     container = service(name)
@@ -118,10 +138,11 @@ def test_containers_have_no_more_than_they_need(name: str) -> None:
 
 
 def test_nothing_is_open_beyond_the_laptop() -> None:
-    """Kafka has no passwords here, so its port and the worker's are those of 127.0.0.1."""
-    ports = [port for name in ("kafka", "worker") for port in service(name)["ports"]]
+    """Kafka has no passwords here and the API no keys: ports are those of 127.0.0.1, each once."""
+    ports = [port for name in ("kafka", "worker", "api") for port in service(name)["ports"]]
+    on_the_laptop = [port.rpartition(":")[0] for port in ports]
 
-    assert len(ports) == 2
+    assert len(set(on_the_laptop)) == 4
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
