@@ -179,6 +179,7 @@ class Routes:
     def counted(self, name: str, call: Call) -> Callable[[Request], Awaitable[Response]]:
         """Let those with a key in, count, and answer a refusal in Google's form."""
         figures = self._api.figures
+        figures.answers.labels(name, "500")  # from 0 on, so that the first of them is a rise
 
         async def endpoint(request: Request) -> Response:
             began, code = monotonic(), 500  # unless it comes to an answer: see `unforeseen`

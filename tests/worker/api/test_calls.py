@@ -531,8 +531,9 @@ def test_a_key_has_its_allowance_of_comments(make: Make, tmp_path: Path) -> None
 def test_an_error_of_ours_is_counted_like_any_answer(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As 500: an alert rests on it."""
+    """As 500: an alert rests on its rise, from the 0 that it begins with."""
     app = make()
+    assert 'tidegate_api_answers_total{call="analyze",code="500"} 0.0' in figures_of(app)
 
     async def fails(*_: object) -> None:
         raise RuntimeError
