@@ -1,10 +1,12 @@
 """The API's kustomize base, its overlay and components: what is checked without a cluster."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -14,6 +16,7 @@ from rig.kustomize import VERSIONS, build, built, lines_of, load, manifests, res
 from worker.api.keys import Keys
 from worker.settings import PREFIX, Settings, setting_names
 
+DOCS: Final = Path(__file__).parents[2] / "docs"
 KUBERNETES: Final = Path(__file__).parents[2] / "deploy" / "kubernetes"
 BASE: Final = KUBERNETES / "api"
 OVERLAY: Final = KUBERNETES / "api-overlay"
@@ -243,6 +246,23 @@ def test_the_overlay_lets_calls_in_from_the_gateway_alone() -> None:
     (gateway,) = calls["from"]
     assert gateway["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "gateway"}
     assert figures == api("NetworkPolicy")["spec"]["ingress"][1]
+
+
+def test_the_route_of_the_documentation_leads_to_the_service() -> None:
+    """By its name and port; from the path of the overlay's public address, which is taken away."""
+    (text,) = re.findall(r"```yaml\n(.*?)```", (DOCS / "api.md").read_text(), re.DOTALL)
+    route, service = yaml.safe_load(text), api("Service")
+    literals = load(OVERLAY / "kustomization.yaml")["configMapGenerator"][0]["literals"]
+    (public,) = [line for line in literals if "PUBLIC_URL" in line]
+    prefix = urlsplit(public.partition("=")[2]).path
+    stream, rest = route["spec"]["rules"]
+
+    assert [stream["backendRefs"], rest["backendRefs"]] == 2 * [
+        [{"name": service["metadata"]["name"], "port": service["spec"]["ports"][0]["port"]}]
+    ]
+    assert stream["matches"][0]["path"]["value"] == f"{prefix}/v1/score"
+    assert rest["matches"][0]["path"]["value"] == prefix
+    assert route["metadata"]["namespace"] == load(OVERLAY / "kustomization.yaml")["namespace"]
 
 
 def test_everything_finds_the_pods() -> None:
