@@ -25,6 +25,7 @@ class Reason(StrEnum):
     SCHEMA = "schema"
     NOT_SCORABLE = "not_scorable"
     REFUSED_BY_BROKER = "refused_by_broker"
+    LANGUAGE_NOT_SUPPORTED = "language_not_supported"  # over the API only: no dead letter has it
 
 
 # A run of these is the mark of a bad deploy, ours or the publisher's. The rest is what any

@@ -14,6 +14,10 @@ class Feedback(ForeignContract):
     comment_id: CommentId
     verdict_id: UUID | None = Field(default=None, description="The verdict it answers, if known.")
     community: Name | None = None
+    text: str | None = Field(
+        default=None,
+        description="The comment, to learn from. An erasure of the comment makes it forgotten.",
+    )
     labels: dict[str, Probability] = Field(
         description="What is so, per label: 0, 1, or the share of moderators who said so."
     )

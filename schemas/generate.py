@@ -38,7 +38,7 @@ CHANNELS: Final = {
         "dead_letter",
         "Records that nobody could judge, as they came.",
     ),
-    "feedback": ("feedback", "feedback", "What moderators decided."),
+    "feedback": ("feedback", "feedback", "What moderators decided. Compacted by the comment's id."),
     "policies": ("policies", "policy", "Thresholds per label and community. Compacted."),
 }
 
@@ -103,6 +103,7 @@ def asyncapi() -> dict[str, Any]:
             "publishVerdicts": _operation("send", "verdicts", "verdict"),
             "publishFlags": _operation("send", "flags", "flag"),
             "publishDeadLetters": _operation("send", "deadLetters", "dead_letter"),
+            "publishFeedback": _operation("send", "feedback", "feedback"),
         },
         "components": {"messages": {m: _message(m) for _, m, _ in CHANNELS.values()}},
     }

@@ -74,7 +74,7 @@ class Verdict(Contract):
     model: Model
     policy: Name = Field(description="The version of the policy that was applied.")
     scored_at: AwareDatetime
-    source: Source
+    source: Source | None = Field(description="Null for a comment that came over the API.")
 
     @model_validator(mode="after")
     def held_says_why_and_scored_has_scores(self) -> Self:

@@ -4,7 +4,7 @@ The payloads are built as plain mappings, since a model object per verdict would
 times as much; the tests hold their bytes against the schema.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import compress
 from typing import Any, Final, NamedTuple
@@ -15,6 +15,7 @@ from schemas.bundle import BundleManifest
 from schemas.dead_letter import DeadLetterHeaders, Reason
 from schemas.verdict import Action, Status, verdict_id
 from schemas.wire import encode
+from worker.cloud_event import cloud_event
 from worker.policies import Policies
 from worker.settings import TopicSettings
 from worker.window import (
@@ -46,14 +47,30 @@ class Ruling(NamedTuple):
 
 
 class Judge:
-    """The room between device and publisher."""
+    """The room between device and publisher.
 
-    def __init__(self, manifest: BundleManifest, policies: Policies, topics: TopicSettings) -> None:
+    Args:
+        manifest: of the bundle.
+        policies: thresholds by community.
+        topics: where messages go.
+        over_api: comments stand on no topic: positions only tell them apart, and whoever sent one
+            that cannot be judged is told so, not the dead letters.
+    """
+
+    def __init__(
+        self,
+        manifest: BundleManifest,
+        policies: Policies,
+        topics: TopicSettings,
+        *,
+        over_api: bool = False,
+    ) -> None:
         self._labels = manifest.labels
         self._version = manifest.version
         self._model = {"name": manifest.name, "version": manifest.version}
         self._policies = policies
         self._topics = topics
+        self._over_api = over_api
 
     def __call__(self, scored: Scored) -> Judged:
         """Judge a window: an outcome for each of its records, in order."""
@@ -120,9 +137,9 @@ class Judge:
 
     def _refused(self, record: Record, entry: Refusal, now: str) -> Outcome:
         """A comment that nobody judged is held for a person: tidegate fails closed."""
-        letter = self._dead_letter(record, entry)
+        letters = () if self._over_api else (self._dead_letter(record, entry),)
         if entry.comment_id is None:
-            return Outcome(record, entry, None, (), (letter,))
+            return Outcome(record, entry, None, (), letters)
         payload: dict[str, Any] = {
             "comment_id": entry.comment_id,
             "revision": entry.revision,
@@ -135,7 +152,7 @@ class Judge:
             "truncated": False,
         }
         verdict = self._verdict(record, entry.comment_id, Action.REVIEW, payload, now)
-        return Outcome(record, entry, Action.REVIEW, (), (letter, *verdict))
+        return Outcome(record, entry, Action.REVIEW, (), (*letters, *verdict))
 
     def _verdict(
         self, record: Record, comment_id: str, action: Action, payload: dict[str, Any], now: str
@@ -150,21 +167,16 @@ class Judge:
                 "model": self._model,
                 "policy": self._policies.version,
                 "scored_at": now,
-                "source": {
-                    "topic": topic,
-                    "partition": number,
-                    "offset": record.offset,
-                    "timestamp": record.timestamp,
-                },
+                "source": None if self._over_api else _source(record),
             }
         )
         key = comment_id.encode()
         passed_on = _passed_on(record.headers)
-        headers = [*_cloud_event("verdict", identity, now), *passed_on]
+        headers = [*cloud_event("verdict", identity, now), *passed_on]
         verdict = Outgoing(self._topics.verdicts, key, value, headers)
         if action is Action.ALLOW:
             return (verdict,)
-        headers = [*_cloud_event("flag", identity, now), *passed_on]
+        headers = [*cloud_event("flag", identity, now), *passed_on]
         return verdict, Outgoing(self._topics.flags, key, value, headers)
 
     def _tombstones(self, record: Record, erasure: Erasure) -> Sequence[Outgoing]:
@@ -172,7 +184,7 @@ class Judge:
         headers = _passed_on(record.headers)
         return [
             Outgoing(topic, erasure.key, None, headers)
-            for topic in (self._topics.verdicts, self._topics.flags)
+            for topic in (self._topics.verdicts, self._topics.flags, self._topics.feedback)
         ]
 
     def _dead_letter(self, record: Record, refusal: Refusal) -> Outgoing:
@@ -194,13 +206,11 @@ def _passed_on(headers: Headers) -> list[tuple[str, bytes | None]]:
     return [(n, v) for n, v in headers if n in PASSED_ON and len(v or b"") <= PASSED_ON[n]]
 
 
-def _cloud_event(kind: str, identity: str, now: str) -> Iterable[tuple[str, bytes]]:
-    """Return the attributes of a CloudEvent in Kafka's binary mode (CloudEvents 1.0.2)."""
-    return (
-        ("ce_specversion", b"1.0"),
-        ("ce_id", identity.encode()),
-        ("ce_source", b"/tidegate"),
-        ("ce_type", f"tidegate.{kind}.v1".encode()),
-        ("ce_time", now.encode()),
-        ("content-type", b"application/json"),
-    )
+def _source(record: Record) -> dict[str, Any]:
+    topic, number = record.partition
+    return {
+        "topic": topic,
+        "partition": number,
+        "offset": record.offset,
+        "timestamp": record.timestamp,
+    }

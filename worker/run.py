@@ -13,7 +13,7 @@ from worker.at_least_once import AtLeastOnce
 from worker.breaker import Breaker
 from worker.bundle import Bundle, open_bundle
 from worker.garbage import spare_windows
-from worker.health import Health
+from worker.health import Exposed, Health
 from worker.heap import share_one_heap
 from worker.intake import Intake
 from worker.judge import Judge
@@ -52,7 +52,7 @@ def run_worker(settings: Settings) -> None:
     publish = _publisher(shared, judge)  # ends what a predecessor left open, before the model loads
     tokenise = tokeniser(bundle, settings)
     score = load_scorer(bundle, settings.scoring, tokenise, shared.pulse)  # before any thread
-    health = serve_health(shared)
+    health = serve_health(shared, shared.metrics)
     log.info(
         "worker started",
         bundle=bundle.manifest.name,
@@ -88,7 +88,7 @@ def _publisher(shared: Shared, judge: Judge) -> Publish:
     return ExactlyOnce(shared, transactions, judge, accounts)
 
 
-def serve_health(shared: Shared) -> Health:
+def serve_health(shared: Shared, exposed: Exposed) -> Health:
     """Open the port for probes and Prometheus.
 
     Raises:
@@ -103,7 +103,7 @@ def serve_health(shared: Shared) -> Health:
     def not_ready() -> list[str]:
         return not_live() + shared.readiness.troubles()
 
-    return Health(settings.host, settings.port, shared.metrics, not_live, not_ready)
+    return Health(settings.host, settings.port, exposed, not_live, not_ready)
 
 
 def heed_signals(stop: Stop) -> None:

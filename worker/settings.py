@@ -350,6 +350,11 @@ class ApiSettings(Section):
     unknown_attributes: Literal["refuse", "leave_out"] = Field(
         default="refuse", description="What becomes of attributes that have no model here."
     )
+    publish: bool = Field(
+        default=False,
+        description="Publish verdicts, flags and feedback to Kafka, and answer when they are "
+        "committed; TIDEGATE_KAFKA__… says where.",
+    )
     scale: str | None = Field(
         default=None,
         description="The scale of scores: perspective, or another that the bundle has a map to. "

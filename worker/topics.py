@@ -1,6 +1,6 @@
 """What the topics must be like, and whether they are: looked at before the model loads."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -57,8 +57,8 @@ class TopicPlan(NamedTuple):
 def plans(topics: TopicSettings) -> list[TopicPlan]:
     """Return the plan of each topic.
 
-    Verdicts and flags are compacted, so that an erasure's tombstone makes them forget; late
-    readers learn of it for a week. Dead letters cannot be compacted and hold what people
+    Verdicts, flags and feedback are compacted, so that an erasure's tombstone makes them forget;
+    late readers learn of it for a week. Dead letters cannot be compacted and hold what people
     wrote: they go after 28 days, since the law's answer to an erasure is due in 30.
     """
     forgets = {"delete.retention.ms": str(WEEK_MS), "max.compaction.lag.ms": str(DAY_MS)}
@@ -73,7 +73,7 @@ def plans(topics: TopicSettings) -> list[TopicPlan]:
             {"retention.ms": str(28 * DAY_MS), "max.message.bytes": str(2_097_152)},
             needed=True,
         ),
-        _plan(topics.feedback, "delete", {"retention.ms": "-1"}, needed=False),
+        _plan(topics.feedback, "compact", forgets, needed=True),
         _plan(topics.policies, "compact", {}, needed=False),
     ]
 
@@ -103,14 +103,26 @@ def admin_client(settings: Settings) -> AdminClient:
         ) from error
 
 
-def check_topics(settings: Settings, admin: AdminClient) -> None:
-    """Check that the topics that a worker needs exist and forget in the right way.
+def check_topics(
+    settings: Settings, admin: AdminClient, names: Collection[str] | None = None
+) -> None:
+    """Check that topics exist and forget in the right way.
+
+    Args:
+        settings: where the cluster is, and what the topics are called.
+        admin: asks it.
+        names: of the topics; by default those that a worker needs.
 
     Raises:
         ClusterError: no broker answers.
         TopicError: topics are missing, or have the wrong clean-up policy; all are named.
     """
-    wrong = list(_wrong(settings, admin))
+    needed = [
+        plan
+        for plan in plans(settings.topics)
+        if (plan.needed if names is None else plan.name in names)
+    ]
+    wrong = list(_wrong(settings, admin, needed))
     if wrong:
         raise TopicError(
             "; ".join(wrong),
@@ -154,8 +166,7 @@ class _Admin(AdminClient):
         return next((e for e in reversed(self._heard) if e.code() in NO_CONNECTION), None)
 
 
-def _wrong(settings: Settings, admin: AdminClient) -> Iterator[str]:
-    needed = [plan for plan in plans(settings.topics) if plan.needed]
+def _wrong(settings: Settings, admin: AdminClient, needed: Collection[TopicPlan]) -> Iterator[str]:
     metadata = _metadata(settings, admin)
     exist = metadata.topics
     for plan in needed:
@@ -188,6 +199,7 @@ def _too_small(topics: TopicSettings, configs: dict[str, dict[str, str]]) -> Ite
     least = {
         topics.verdicts: CLIENT_BATCH,
         topics.flags: CLIENT_BATCH,
+        topics.feedback: CLIENT_BATCH,
         topics.dead_letters: max(CLIENT_BATCH, comments + ROOM_FOR_HEADERS),
     }
     for name, bytes_ in least.items():

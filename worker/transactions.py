@@ -80,6 +80,7 @@ class Transactions:
         self._fenced_at = -REBUILD_EVERY_S  # monotonic
         self._reports: dict[int, KafkaError] = {}  # of messages refused for what they are
         self._certain: set[int] = set()  # places that were refused, or sent, alone
+        self._topics: frozenset[str] = frozenset()  # of the window that was sent last
         self._aborts_in_a_row = 0
         self._doubt: str | None = None  # why the producer must be rebuilt before it begins
 
@@ -153,9 +154,7 @@ class Transactions:
             found = self._built().list_topics(timeout=CALL_S).topics
         except KafkaException:
             return  # no broker answers: that passes
-        topics = self._settings.topics
-        gone = [t for t in (topics.verdicts, topics.flags, topics.dead_letters) if t not in found]
-        if gone:
+        if gone := sorted(self._topics.difference(found)):
             raise TopicError(
                 f"topic {', '.join(gone)} does not exist any more",
                 "`tidegate topics create` makes what is missing",
@@ -174,7 +173,7 @@ class Transactions:
 
         Args:
             messages: of the window.
-            offsets: behind the window.
+            offsets: behind the window; none of comments that came over no topic.
             metadata: of the consumer group.
             alone: places of messages that must not share a batch.
 
@@ -185,10 +184,11 @@ class Transactions:
         end = monotonic() + SEND_SHARE * self._settings.publish.transaction_timeout_s
         producer = self._built()
         self._reports, self._certain = {}, set(alone)
+        self._topics = frozenset(message.topic for message in messages)
         failure = self._call(producer.begin_transaction)
         if not failure:
             failure = self._produce(producer, messages, end)
-        if not failure:
+        if not failure and offsets:
             send = partial(producer.send_offsets_to_transaction, offsets, metadata, CALL_S)
             failure = self._call(partial(self._bounded, send), end=end)
         if failure:
@@ -212,7 +212,9 @@ class Transactions:
             raise _refused("commit_transaction", failure)
         raise ClusterError(
             f"commit_transaction: {failure.name()}: whether the window was committed is unknown",
-            "start again: the worker goes on from the committed offsets",
+            "it was slow, or another one runs under its name: each needs its own TIDEGATE_SLOT"
+            if failure.code() in FENCED
+            else "start again: a worker goes on from the committed offsets",
         )
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from deploy.reconcile import facts
 from deploy.reconcile.facts import Judged, Message
 from deploy.reconcile.findings import Findings, Promise
 from deploy.reconcile.ledger import Ledger, Mark
-from deploy.reconcile.place import NOWHERE, Mask, Numbers
+from deploy.reconcile.place import BY_API, NOWHERE, Mask, Numbers
 from deploy.reconcile.spill import Spill
 from worker.settings import TopicSettings
 
@@ -71,10 +71,13 @@ class Books:
         found = facts.judged(batch, self.topics.comments, self._versions)
         self._strangers(topic, found, Promise.OUTCOMES)
         stones = found.rows[:, 2] == NOWHERE
+        by_api = found.rows[:, 2] == BY_API
         self.counts["tombstones"] += int(stones.sum())
-        self.counts["verdicts"] += len(batch) - int(stones.sum())
+        self.counts["verdicts"] += len(batch) - int((stones | by_api).sum())
+        self.counts["verdicts of the API"] += int(by_api.sum())
         self.went.add(found.rows)
-        rows = self._looked_at(found.rows[~stones], found.rows[~stones][:, 2], "verdicts")
+        placed = found.rows[~stones & ~by_api]
+        rows = self._looked_at(placed, placed[:, 2], "verdicts")
         verdicts = Judged(*rows.T)
         strange_id = verdicts.bits & facts.STRANGE_ID > 0
         what = "verdicts under an id that is not the one of their place and bundle"
@@ -102,7 +105,8 @@ class Books:
         """Take flags and tombstones."""
         found = facts.judged(batch, self.topics.comments, self._flag_versions)
         self._strangers(self.topics.flags, found, Promise.FLAGS)
-        self.counts["flags"] += int((found.rows[:, 2] != NOWHERE).sum())
+        self.counts["flags"] += int((found.rows[:, 2] >= 0).sum())
+        self.counts["flags of the API"] += int((found.rows[:, 2] == BY_API).sum())
         self.flagged.add(found.rows)
 
     def read_comments(self, batch: Sequence[Message]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from orjson import JSONDecodeError, loads
 
 from deploy.reconcile.ledger import Mark
-from deploy.reconcile.place import MOST_PARTITIONS, NOWHERE, OFFSET, Numbers, place
+from deploy.reconcile.place import BY_API, MOST_PARTITIONS, NOWHERE, OFFSET, Numbers, place
 from schemas.dead_letter import HEADER_PREFIX, DeadLetterHeaders, Reason
 from schemas.verdict import verdict_id
 from schemas.wire import WireError, decode_comment, id_in_key
@@ -80,7 +80,7 @@ class Judged(NamedTuple):
 
     keys: Numbers
     at: Numbers  # their own places
-    places: Numbers  # of their comments; NOWHERE for a tombstone
+    places: Numbers  # of their comments; NOWHERE for a tombstone, BY_API for one of the API
     prints: Numbers  # of their bytes
     bits: Numbers
 
@@ -106,6 +106,9 @@ def judged(batch: Iterable[Message], topic: str, versions: dict[str, int]) -> Fa
         try:
             found = loads(value)
             source = found["source"]
+            if source is None:
+                rows.extend((hash(key), at, BY_API, 0, 0))
+                continue
             its_topic, number, offset = source["topic"], source["partition"], source["offset"]
             where = _place(number, offset)
             bits = _bits(found, key, its_topic, number, offset, versions)

@@ -15,6 +15,7 @@ MIX: Final = np.int64(
     -7046029254386353131
 )  # 2^64 over the golden ratio: spreads a place over all bits
 NOWHERE: Final = -1  # of a tombstone, which does not say what it came of
+BY_API: Final = -2  # of a comment that came over the API, and stands on no topic
 
 
 class Position(NamedTuple):

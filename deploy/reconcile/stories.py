@@ -85,7 +85,7 @@ class Stories:
 
     def _under_its_key(self, came: Came, went: Judged) -> None:
         """A scored comment has its id as its key, and so has its verdict."""
-        scored = (went.places != NOWHERE) & (went.bits & HELD == 0)
+        scored = (went.places >= 0) & (went.bits & HELD == 0)
         places, keys = went.places[scored], went.keys[scored]
         ours = self._scope.may(places)
         ours[ours] = (self._books.ledger.marks(places[ours]) & Mark.RECORD) > 0
@@ -184,7 +184,7 @@ class Stories:
 
         Only the first of those that are repeated counts: the rest is another rule's.
         """
-        placed = went.places != NOWHERE
+        placed = went.places >= 0
         keys, at, places = went.keys[placed], went.at[placed], went.places[placed]
         _, first = np.unique(np.column_stack([keys, places]), axis=0, return_index=True)
         first.sort()
@@ -210,7 +210,7 @@ class Stories:
         bare = ~np.isin(_pairs(asking, exact=exact), _pairs(flags, exact=exact))
         self._bare_verdicts(_pick(asking, bare), flagged)
         alone = ~np.isin(_pairs(flags, exact=True), _pairs(asking, exact=True))
-        quiet = (flagged.places != NOWHERE) & self._scope.must(flagged.places) & ~raised
+        quiet = (flagged.places >= 0) & self._scope.must(flagged.places) & ~raised
         self._findings.refute(
             Promise.FLAGS, "flags that ask for nothing", self._topics.flags, flagged.at[quiet]
         )
@@ -276,14 +276,16 @@ def _has(came: Came, keys: Numbers, places: Numbers) -> Mask:
 
 
 def _latest(went: Judged, keys: Numbers) -> Numbers:
-    """Return for each key the highest place that an outcome speaks of; a tombstone beats all.
+    """Return for each key the highest place that an outcome speaks of.
+
+    A tombstone beats all, and so does a verdict of the API: it may have come after any.
 
     Places of another partition of comments compare by partition: a key has one, as a rule.
     """
     if not len(went.keys):
         return np.full(len(keys), NOWHERE, dtype=np.int64)
     firsts = np.flatnonzero(np.diff(went.keys, prepend=went.keys[0] - 1))
-    heights = np.where(went.places == NOWHERE, FOR_EVER, went.places)
+    heights = np.where(went.places < 0, FOR_EVER, went.places)
     highest = np.maximum.reduceat(heights, firsts)
     known = went.keys[firsts]
     found = np.minimum(np.searchsorted(known, keys), len(known) - 1)

@@ -47,8 +47,10 @@ class FakeCluster:
         refuses_at_once: the same, for what the client itself refuses.
         topics: that exist.
         hang: called while offsets are being sent.
+        gate: called with the name of each call that begins; it may wait.
         committed: messages of committed transactions.
         offsets: of committed transactions.
+        failures: that were to end a process, for whoever notes them.
     """
 
     def __init__(self) -> None:
@@ -57,11 +59,13 @@ class FakeCluster:
         self.script: dict[str, deque[KafkaError | None]] = {}
         self.refuses: Callable[[Sent], int | None] = lambda _: None
         self.refuses_at_once: Callable[[Sent], int | None] = lambda _: None
-        self.topics = {"verdicts", "flags", "dead-letters"}
+        self.topics = {"verdicts", "flags", "dead-letters", "feedback"}
         self.hang: Callable[[], object] = lambda: None
+        self.gate: Callable[[str], object] = lambda _: None
         self.committed: list[Sent] = []
         self.offsets: dict[int, int] = {}
         self.properties: dict[str, Any] = {}
+        self.failures: list[BaseException] = []
 
     def will_fail(self, call: str, *errors: KafkaError | None) -> None:
         """Write errors into the script."""
@@ -80,6 +84,7 @@ class FakeCluster:
     def enter(self, call: str) -> None:
         """Note a call, and fail it if the script says so."""
         self.calls.append(call)
+        self.gate(call)
         script = self.script.get(call)
         if script and (error := script.popleft()) is not None:
             raise KafkaException(error)
@@ -149,6 +154,9 @@ class _FakeProducer:
     def commit_transaction(self, _: float) -> None:
         self._cluster.enter("commit")
         assert self._begun, "no transaction was begun"
+        self.flush(0)
+        if self._refused is not None:
+            raise KafkaException(abortable(self._refused))
         self._begun = False
         self._cluster.committed += self._open
         self._cluster.offsets |= self._offsets

@@ -9,8 +9,14 @@ from pydantic import BaseModel, ValidationError
 from schemas import comment, contract, dead_letter, errors, feedback, verdict
 from schemas.labels import LABELS, MEANING
 
-OURS = [verdict.Verdict, verdict.Flag, verdict.Model, verdict.Source, dead_letter.DeadLetterHeaders]
-THEIRS = [comment.CommentEvent, feedback.Feedback]
+OURS: list[type[BaseModel]] = [
+    verdict.Verdict,
+    verdict.Flag,
+    verdict.Model,
+    verdict.Source,
+    dead_letter.DeadLetterHeaders,
+]
+THEIRS: list[type[BaseModel]] = [comment.CommentEvent, feedback.Feedback]
 
 A_VERDICT: dict[str, Any] = {
     "verdict_id": "6a0f6c2e-54a4-5b0e-9d36-0c6f1a3f7d10",

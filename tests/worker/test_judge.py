@@ -187,15 +187,15 @@ def test_a_letter_without_its_payload_has_no_foreign_header() -> None:
     assert all(name.startswith("tidegate.") for name, _ in letter.headers)
 
 
-def test_an_erasure_leaves_a_tombstone_on_both_topics() -> None:
+def test_an_erasure_leaves_a_tombstone_on_all_that_speak_of_a_comment() -> None:
     """The key's own bytes, no value, and no CloudEvent, which would be data about nothing."""
     record = make_record(3, None, b"\xffc1", headers=[("traceparent", TRACE), ("x", b"1")])
 
     outcome = make_judge().outcome(record, Erasure(b"\xffc1"))
 
-    assert [TOPICS.verdicts, TOPICS.flags] == [m.topic for m in outcome.messages]
-    assert [(m.key, m.value) for m in outcome.messages] == [(b"\xffc1", None)] * 2
-    assert [list(m.headers) for m in outcome.messages] == [[("traceparent", TRACE)]] * 2
+    assert [TOPICS.verdicts, TOPICS.flags, TOPICS.feedback] == [m.topic for m in outcome.messages]
+    assert [(m.key, m.value) for m in outcome.messages] == [(b"\xffc1", None)] * 3
+    assert [list(m.headers) for m in outcome.messages] == [[("traceparent", TRACE)]] * 3
     assert outcome.action is None
 
 

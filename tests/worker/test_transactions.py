@@ -187,15 +187,25 @@ def test_a_topic_that_was_deleted_ends_the_worker_by_its_name(
 ) -> None:
     """What is aborted for want of a topic is aborted again, for ever; once may be chance."""
     cluster.will_fail("commit", abortable(), abortable())
-    cluster.topics.remove("flags")
+    cluster.topics.remove("verdicts")
     with pytest.raises(AbortedError):
         send_and_commit(transactions)
     transactions.recover()
     with pytest.raises(AbortedError):
         send_and_commit(transactions)
 
-    with pytest.raises(TopicError, match="topic flags does not exist"):
+    with pytest.raises(TopicError, match="topic verdicts does not exist"):
         transactions.recover()
+
+
+def test_messages_of_no_topic_of_comments_are_committed_without_offsets(
+    cluster: FakeCluster, transactions: Transactions
+) -> None:
+    """What came over the API is in nobody's group."""
+    transactions.send(MESSAGES, [], None)
+    transactions.commit()
+
+    assert ["new", "init", "begin", *["produce"] * 3, "commit"] == cluster.calls
 
 
 def test_without_a_doubt_nothing_is_rebuilt(

@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Final, Literal
+from uuid import uuid4
 
 from schemas.bundle import BundleManifest, ScoreMap
 from schemas.comment import CommentEvent
+from schemas.contract import MOST_CHARACTERS_OF_AN_ID
+from schemas.dead_letter import Reason
 from schemas.errors import SettingsError
 from schemas.verdict import Action
 from worker.api.attributes import Attributes
+from worker.api.decisions import feedback, scores_of
 from worker.api.desk import Desk
 from worker.api.errors import invalid
 from worker.api.figures import Figures
@@ -21,15 +26,16 @@ from worker.api.perspective import (
     language_not_supported,
     suggested,
 )
-from worker.api.rooms import Answer
+from worker.api.publisher import Publisher
+from worker.api.rooms import Answer, Passing, Rooms
 from worker.api.scoring import CommentToScore, Result, Status
 from worker.api.sentences import Sentence, sentences
 from worker.judge import DECIMALS
 from worker.settings import ApiSettings
+from worker.window import Outgoing
 
 OWN: Final = "bundle"  # the name of the scale that probabilities are on without a map
-NAMELESS: Final = "-"  # the id of a comment that came without one
-LANGUAGE: Final = "language_not_supported"
+NAMELESS: Final = "-"  # the id of what is not kept
 
 Treatment = Literal["judge", "hold", "refuse"]
 
@@ -43,16 +49,22 @@ class Api:
         manifest: of the bundle.
         policy: the version of the policy that is applied.
         desk: judges.
+        rooms: say what is said of a comment that is held.
         detect: the language detector.
         figures: counted here.
+        publisher: None: nothing is published.
+        feedback: the topic of decisions.
     """
 
     settings: ApiSettings
     manifest: BundleManifest
     policy: str
     desk: Desk
+    rooms: Rooms
     detect: LanguageDetector
     figures: Figures
+    publisher: Publisher | None = None
+    feedback: str = "feedback"
 
     def __post_init__(self) -> None:
         """Refuse a scale that the bundle has no map to.
@@ -91,16 +103,20 @@ class Api:
             if request.span_annotations
             else [Sentence(text, 0, len(text.encode("utf-16-le", "replace")) // 2)]
         )
-        asked = dict.fromkeys(
-            [text, *(part.text for part in parts)]
-        )  # a lone sentence is asked once
-        answers = await self._judged(
-            [
-                CommentEvent(id=NAMELESS, text=t, community=request.community_id or None)
-                for t in asked
-            ]
+        community = request.community_id or None
+        whole = self._comment(
+            text,
+            request.client_token,
+            community,
+            keep=not request.do_not_store,
+            named="clientToken",
         )
-        by_text = dict(zip(asked, (self._scored(a, scale) for a in answers), strict=True))
+        others = dict.fromkeys(part.text for part in parts if part.text != text)
+        asked = [whole, *(Passing(id=NAMELESS, text=t, community=community) for t in others)]
+        end = self._deadline()
+        answers = await self._judged(asked)
+        await self._publish(answers[0].messages, end)
+        by_text = {c.text: self._scored(a, scale) for c, a in zip(asked, answers, strict=True)}
         spans = [(part.begin, part.end, by_text[part.text]) for part in parts]
         answer = analyzed(request, labels, by_text[text], spans, detected)
         return answer, answers[0].truncated
@@ -108,12 +124,14 @@ class Api:
     async def suggest(self, request: SuggestRequest) -> dict[str, Any]:
         """Take what a moderator decided."""
         text = request.text(self.settings.text_bytes)
-        if not request.attribute_scores:
-            raise invalid("Missing attribute_scores")
-        # Names that have no model here, too: old Corals send APPROVED and DELETED.
-        for name, scores in request.attribute_scores.items():
-            if scores is None or (scores.summary_score is None and not scores.span_scores):
-                raise invalid(f"Missing summary_score for attribute: {name[:60]}")
+        scores = scores_of(request)
+        comment = self._comment(
+            text, request.client_token, None, keep=not request.do_not_store, named="clientToken"
+        )
+        if not isinstance(comment, Passing):
+            attributes = Attributes(self.manifest.labels)
+            record = feedback(request, scores, comment.id, attributes, self.feedback)
+            await self._publish([record], self._deadline())
         return suggested(request, self.detect(text))
 
     def _labels(self, request: AnalyzeRequest) -> dict[str, str]:
@@ -159,22 +177,29 @@ class Api:
             self._treatment([language], comment.community)
             for language, comment in zip(languages, comments, strict=True)
         ]
-        answers = iter(
-            await self._judged(
-                [
-                    CommentEvent(id=c.id or NAMELESS, text=c.text, community=c.community)
-                    for c, treatment in zip(comments, treatments, strict=True)
-                    if treatment == "judge"
-                ],
-                deadline_s,
-            )
-        )
-        return [
-            self._result(comment, language, next(answers), scale)
-            if treatment == "judge"
-            else self._not_judged(comment, language, treatment)
-            for comment, language, treatment in zip(comments, languages, treatments, strict=True)
+        events = [
+            self._comment(c.text, c.id, c.community, keep=not c.do_not_store) for c in comments
         ]
+        end = self._deadline(deadline_s)
+        to_judge = [
+            e for e, treatment in zip(events, treatments, strict=True) if treatment == "judge"
+        ]
+        answers = iter(await self._judged(to_judge, deadline_s))
+        results: list[Result] = []
+        messages: list[Outgoing] = []
+        for comment, event, language, treatment in zip(
+            comments, events, languages, treatments, strict=True
+        ):
+            if treatment == "judge":
+                answer = next(answers)
+                messages += answer.messages
+                results.append(self._result(comment, language, answer, scale))
+                continue
+            if treatment == "hold":
+                messages += self.rooms.held(event, Reason.LANGUAGE_NOT_SUPPORTED)
+            results.append(self._not_judged(comment, language, treatment))
+        await self._publish(messages, end)
+        return results
 
     def _result(
         self, comment: CommentToScore, language: str, answer: Answer, scale: str | None
@@ -198,7 +223,7 @@ class Api:
         return Result(
             id=comment.id,
             status=status,
-            reason=LANGUAGE,
+            reason=Reason.LANGUAGE_NOT_SUPPORTED,
             scores={},
             labels=[],
             action=Action.REVIEW,
@@ -208,6 +233,36 @@ class Api:
         )
 
     # -- what both have in common
+
+    def _comment(
+        self, text: str, name: str | None, community: str | None, *, keep: bool, named: str = "id"
+    ) -> CommentEvent:
+        """Return a comment to judge: under its name if something of it is to be published.
+
+        Args:
+            text: of the comment.
+            name: the platform's; one is made up for what came without.
+            community: whose policy holds.
+            keep: its author's site lets us.
+            named: the field that the name came in.
+
+        Raises:
+            ApiError: 400, the name is too long for a key; 503, the cluster is away.
+        """
+        if not keep or self.publisher is None:
+            return Passing(id=NAMELESS, text=text, community=community)
+        self.publisher.admit()
+        if name and len(name) > MOST_CHARACTERS_OF_AN_ID:
+            raise invalid(f"{named} is longer than {MOST_CHARACTERS_OF_AN_ID} characters")
+        return CommentEvent(id=name or f"api-{uuid4()}", text=text, community=community)
+
+    def _deadline(self, within_s: float | None = None) -> float:
+        return monotonic() + (within_s or self.settings.deadline_s)
+
+    async def _publish(self, messages: Sequence[Outgoing], deadline: float) -> None:
+        """Publish what was made of a request: it is answered when that is committed."""
+        if messages and self.publisher is not None:
+            await self.publisher.publish(messages, max(0.0, deadline - monotonic()))
 
     async def _judged(
         self, comments: Sequence[CommentEvent], deadline_s: float | None = None

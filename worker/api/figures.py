@@ -29,6 +29,13 @@ class Figures:
         # How long a request that came now would wait. Near half the deadline: add machines.
         self.waits = Gauge("tidegate_api_waits_seconds", "Queue.", registry=self.registry)
 
+        # Messages committed to the stream, if the API is joined to one.
+        self.published = counter("api_published", "Verdicts, flags and feedback committed.")
+        # Seconds of a transaction: what the join adds to a request, and half as much on top.
+        self.publish_seconds = Histogram(
+            "tidegate_api_publish_seconds", "Seconds.", registry=self.registry, buckets=SECONDS
+        )
+
     def render(self) -> bytes:
         """Return the exposition text."""
         return generate_latest(self.registry)

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from itertools import count
 from time import time
-from typing import Final, NamedTuple
+from typing import NamedTuple
+from uuid import uuid4
 
 import numpy as np
 
 from schemas.comment import CommentEvent
+from schemas.dead_letter import Reason
 from worker.judge import DECIMALS, Judge
 from worker.prepare import Prepare
 from worker.window import (
@@ -15,6 +17,7 @@ from worker.window import (
     Comment,
     Fetched,
     Outcome,
+    Outgoing,
     Partition,
     Prepared,
     Record,
@@ -22,7 +25,9 @@ from worker.window import (
     Scored,
 )
 
-PLACE: Final = Partition("api", 0)  # where a comment stands that came over no topic
+
+class Passing(CommentEvent):
+    """A comment of which nothing may be kept: no message is ever made of it."""
 
 
 class Answer(NamedTuple):
@@ -35,6 +40,7 @@ class Answer(NamedTuple):
         truncated: parts of a very long comment were not scored.
         pieces: into which it was cut.
         reason: why it could not be scored.
+        messages: for the stream, were it joined to one; none of what may not be kept.
     """
 
     scores: Sequence[float]
@@ -43,15 +49,21 @@ class Answer(NamedTuple):
     truncated: bool
     pieces: int
     reason: str | None = None
+    messages: Sequence[Outgoing] = ()
 
 
 class Rooms:
-    """Prepare, score and judge, as a worker has them; called from one thread."""
+    """Prepare, score and judge, as a worker has them; called from one thread.
+
+    A comment came over no topic. Its place is made up, and no other process has the same, since
+    the verdict's id is made of it.
+    """
 
     def __init__(self, prepare: Prepare, score: Callable[[Prepared], Scored], judge: Judge) -> None:
         self._prepare = prepare
         self._score = score
         self._judge = judge
+        self._partition = Partition(f"api-{uuid4()}", 0)
         self._offsets = count()
 
     def __call__(self, comments: Sequence[CommentEvent]) -> list[Answer]:
@@ -60,24 +72,34 @@ class Rooms:
         Raises:
             ScoringError: the device is in no state to go on.
         """
-        now_ms = int(time() * 1000)
-        records = [
-            Record(PLACE, next(self._offsets), None, now_ms, comment.id.encode(), None, ())
-            for comment in comments
-        ]
+        records = [self._record(comment) for comment in comments]
         scored = self._score(self._prepare.decoded(Fetched(Claim({}), records), comments))
         rows = iter(np.round(scored.scores, DECIMALS).tolist())
         return [
-            _answer(outcome, next(rows) if isinstance(entry, Comment) else ())
-            for entry, outcome in zip(
-                scored.prepared.entries, self._judge(scored).outcomes, strict=True
+            _answer(outcome, next(rows) if isinstance(entry, Comment) else (), comment)
+            for comment, entry, outcome in zip(
+                comments, scored.prepared.entries, self._judge(scored).outcomes, strict=True
             )
         ]
 
+    def held(self, comment: CommentEvent, reason: Reason) -> Sequence[Outgoing]:
+        """Return what is said of a comment that nobody judges; called from any thread."""
+        if isinstance(comment, Passing):
+            return ()
+        refusal = Refusal(reason, "", comment.id, comment.community, comment.revision)
+        return self._judge.outcome(self._record(comment), refusal).messages
 
-def _answer(outcome: Outcome, scores: Sequence[float]) -> Answer:
+    def _record(self, comment: CommentEvent) -> Record:
+        now_ms = int(time() * 1000)
+        key = comment.id.encode()
+        return Record(self._partition, next(self._offsets), None, now_ms, key, None, ())
+
+
+def _answer(outcome: Outcome, scores: Sequence[float], comment: CommentEvent) -> Answer:
     entry, action = outcome.entry, str(outcome.action)
+    messages = () if isinstance(comment, Passing) else outcome.messages
     if isinstance(entry, Comment):
-        return Answer(scores, outcome.labels, action, entry.truncated, len(entry.pieces))
+        pieces = len(entry.pieces)
+        return Answer(scores, outcome.labels, action, entry.truncated, pieces, None, messages)
     reason = str(entry.reason) if isinstance(entry, Refusal) else None
-    return Answer((), (), action, truncated=False, pieces=0, reason=reason)
+    return Answer((), (), action, False, 0, reason, messages)

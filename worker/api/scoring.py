@@ -18,6 +18,7 @@ class CommentToScore(ForeignContract):
     language: Annotated[str, Field(max_length=35)] | None = Field(
         default=None, description="A BCP 47 tag; detected if it is left out."
     )
+    do_not_store: bool = Field(default=False, description="Publish nothing of it.")
 
 
 class ScoreRequest(ForeignContract):
@@ -27,6 +28,7 @@ class ScoreRequest(ForeignContract):
     id: CommentId | None = None
     community: Name | None = None
     language: Annotated[str, Field(max_length=35)] | None = None
+    do_not_store: bool = False
     comments: list[CommentToScore] | None = Field(default=None, min_length=1)
 
     @model_validator(mode="after")
@@ -42,7 +44,11 @@ class ScoreRequest(ForeignContract):
             return self.comments
         return [
             CommentToScore(
-                text=self.text or "", id=self.id, community=self.community, language=self.language
+                text=self.text or "",
+                id=self.id,
+                community=self.community,
+                language=self.language,
+                do_not_store=self.do_not_store,
             )
         ]
 

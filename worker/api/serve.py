@@ -1,7 +1,7 @@
 """The API, from settings to exit: what is opened in which order, and why."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 from typing import Final
@@ -10,7 +10,7 @@ import structlog
 import uvicorn
 
 from schemas.comment import CommentEvent
-from schemas.errors import ScoringError, SettingsError
+from schemas.errors import ScoringError, SettingsError, TidegateError
 from worker.api.api import Api
 from worker.api.application import application
 from worker.api.desk import Desk
@@ -18,18 +18,19 @@ from worker.api.figures import Figures
 from worker.api.keys import Keys
 from worker.api.language import LanguageDetector
 from worker.api.pace import Pace
+from worker.api.publisher import Publisher
 from worker.api.rooms import Rooms
 from worker.bundle import open_bundle
 from worker.garbage import spare_windows
-from worker.health import Health
 from worker.judge import Judge
 from worker.policies import load_policies
 from worker.prepare import Prepare
-from worker.pulse import Pulse
-from worker.run import heed_signals, tokeniser
+from worker.run import heed_signals, serve_health, tokeniser
 from worker.scoring.load import load_scorer
 from worker.settings import Settings
-from worker.shared import Stop
+from worker.shared import Shared, Stop
+from worker.topics import admin_client, check_topics
+from worker.transactions import Transactions
 
 log = structlog.get_logger()
 
@@ -48,7 +49,8 @@ def run_api(settings: Settings) -> None:
     Raises:
         TidegateError: what a person can mend.
     """
-    stop = Stop(settings.publish.drain_s)
+    shared = _shared(settings)
+    stop, pulse = shared.stop, shared.pulse
     heed_signals(stop)  # first: a signal must find its handler, also as PID 1
     bundle = open_bundle(
         settings.bundle, allow_unsigned=settings.allow_unsigned, key=settings.bundle_key
@@ -56,25 +58,37 @@ def run_api(settings: Settings) -> None:
     policies = load_policies(settings.policy, bundle.manifest)
     keys = Keys(settings.api.keys)
     listening = _listen(settings.api.host, settings.api.port)
-    pulse = Pulse()
-    tokenise = tokeniser(bundle, settings)
-    score = load_scorer(bundle, settings.scoring, tokenise, pulse)  # before any thread
-    judge = Judge(bundle.manifest, policies, settings.topics)
-    rooms = Rooms(Prepare(settings.limits, tokenise), score, judge)
     failures: list[BaseException] = []
 
     def failed(error: BaseException) -> None:
         failures.append(error)
         stop.set()
 
+    figures = Figures()
+    publisher = _publisher(shared, figures, failed) if settings.api.publish else None
+    tokenise = tokeniser(bundle, settings)
+    score = load_scorer(bundle, settings.scoring, tokenise, pulse)  # before any thread
+    judge = Judge(bundle.manifest, policies, settings.topics, over_api=True)
+    rooms = Rooms(Prepare(settings.limits, tokenise), score, judge)
     pace = _pace(rooms, settings.limits.pieces * bundle.manifest.max_length)
     pulse.rest()  # this thread has no more to say: what follows is the server's
     desk = Desk(rooms, pulse, settings.api, pace, failed)
-    figures = Figures()
     figures.waits.set_function(lambda: desk.waits_s)
-    api = Api(settings.api, bundle.manifest, policies.version, desk, LanguageDetector(), figures)
-    health = _serve_health(settings, figures, pulse)
+    api = Api(
+        settings.api,
+        bundle.manifest,
+        policies.version,
+        desk,
+        rooms,
+        LanguageDetector(),
+        figures,
+        publisher,
+        settings.topics.feedback,
+    )
+    health = serve_health(shared, figures)
     desk.open()
+    if publisher:
+        publisher.open()
     spare_windows(settings.api.batch)
     host, port = listening.getsockname()[:2]
     log.info(
@@ -85,14 +99,19 @@ def run_api(settings: Settings) -> None:
         version=bundle.manifest.version,
         policy=policies.version,
         keys="needed" if keys.are_needed else "none",
+        publishes=settings.api.publish,
         health_port=health.port,
     )
     if not keys.are_needed and settings.api.host not in LOOPBACK:
         log.warning("everybody who reaches this port may ask", set="TIDEGATE_API__KEYS")
     _server(settings, api, keys, stop).run(sockets=[listening])
     desk.close()
-    if failures:
-        raise ScoringError("the device failed; the API must start anew") from failures[0]
+    if publisher:
+        publisher.close()
+    for failure in failures:
+        if isinstance(failure, TidegateError):
+            raise failure
+        raise ScoringError("the API failed, and must start anew") from failure
     log.info("api stopped")
 
 
@@ -158,12 +177,23 @@ def _pace(rooms: Rooms, tokens: int) -> Pace:
     return Pace(tokens, (monotonic() - began) / weight)
 
 
-def _serve_health(settings: Settings, figures: Figures, pulse: Pulse) -> Health:
-    """Open the port for probes and Prometheus."""
-    health = settings.health
+def _shared(settings: Settings) -> Shared:
+    """Return what the threads share, under a slot that no worker has."""
+    ours = settings.model_copy(update={"slot": f"api-{settings.slot}"})
+    shared = Shared(ours, Stop(settings.publish.drain_s))
+    shared.readiness.clear("group")  # the API joins none
+    return shared
 
-    def troubles() -> list[str]:
-        stuck = pulse.stuck(health.stuck_after_s)
-        return [f"thread {name} has not turned for {health.stuck_after_s:g} s" for name in stuck]
 
-    return Health(health.host, health.port, figures, troubles, troubles)
+def _publisher(
+    shared: Shared, figures: Figures, failed: Callable[[BaseException], None]
+) -> Publisher:
+    """Look at the topics, and end what a predecessor of our name left open."""
+    settings, topics = shared.settings, shared.settings.topics
+    ours = (topics.verdicts, topics.flags, topics.feedback)
+    check_topics(settings, admin_client(settings), ours)
+    transactions = Transactions(shared)
+    transactions.open()
+    for collector in (shared.metrics.aborts, shared.metrics.connected):
+        figures.registry.register(collector)
+    return Publisher(transactions, shared, figures, failed)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 
+from rig.fake_cluster import FakeCluster
 from rig.stub import stub_manifest, stub_score, stub_tokenise
 from schemas.bundle import ScoreMap
 from schemas.labels import LABELS
@@ -17,12 +18,15 @@ from worker.api.figures import Figures
 from worker.api.keys import Keys
 from worker.api.language import LanguageDetector
 from worker.api.pace import Pace
+from worker.api.publisher import Publisher
 from worker.api.rooms import Rooms
 from worker.judge import Judge
 from worker.policies import load_policies
 from worker.prepare import Prepare
 from worker.pulse import Pulse
-from worker.settings import ApiSettings, LimitSettings, TopicSettings
+from worker.settings import ApiSettings, LimitSettings, Settings, TopicSettings
+from worker.shared import Shared, Stop
+from worker.transactions import Transactions
 
 HALVES: Final = {label: ScoreMap(x=[0, 1], y=[0, 0.5]) for label in LABELS}
 
@@ -41,14 +45,38 @@ def make(detect: LanguageDetector) -> Iterator[Callable[..., Application]]:
     rooms = Rooms(
         Prepare(LimitSettings(characters=20_000), stub_tokenise),
         stub_score,
-        Judge(manifest, policies, TopicSettings()),
+        Judge(manifest, policies, TopicSettings(), over_api=True),
     )
     with ExitStack() as stack:
 
-        def made(keys: Path | None = None, **settings: Any) -> Application:
-            ours = ApiSettings(deadline_s=20, **settings)
+        def joined(ours: ApiSettings, cluster: FakeCluster, figures: Figures) -> Publisher:
+            shared = Shared(Settings(api=ours), Stop(drain_s=1))
+            transactions = Transactions(shared, cluster.make)
+            transactions.open()
+            publisher = Publisher(transactions, shared, figures, cluster.failures.append)
+            publisher.open()
+            stack.callback(publisher.close)
+            stack.callback(shared.stop.set)  # first: a cluster that is away must not be waited for
+            return publisher
+
+        def made(
+            keys: Path | None = None, cluster: FakeCluster | None = None, **settings: Any
+        ) -> Application:
+            ours = ApiSettings(**({"deadline_s": 20} | settings))
             desk = Desk(rooms, Pulse(), ours, Pace(1_024, 1e-9), lambda _: None)
-            api = Api(ours, manifest, policies.version, desk, detect, Figures())
+            figures = Figures()
+            publisher = joined(ours, cluster, figures) if cluster else None
+            api = Api(
+                ours,
+                manifest,
+                policies.version,
+                desk,
+                rooms,
+                detect,
+                figures,
+                publisher,
+                "feedback",
+            )
             desk.open()
             stack.callback(desk.close)
             app = application(api, Keys(keys))
