@@ -71,12 +71,13 @@ CONNECTION: Final = frozenset(
 
 
 class ClientEvents:
-    """Turns the consumer's events into figures and readiness."""
+    """Turns the clients' events into figures and readiness."""
 
     def __init__(self, metrics: Metrics, readiness: Readiness) -> None:
         self._metrics = metrics
         self._readiness = readiness
         self._up = True
+        self._has_consumer = False  # whose word on connections counts; the API has none
 
     def error(self, error: KafkaError) -> None:
         """Heed what a client says about its connections; it mends them by itself."""
@@ -87,14 +88,19 @@ class ClientEvents:
 
     def consumer_statistics(self, statistics: str) -> None:
         """Read lag and connection."""
+        self._has_consumer = True
         found = json.loads(statistics)
         partitions = [p for t in found.get("topics", {}).values() for p in t["partitions"].values()]
         self._metrics.lag.set(sum(map(_behind, partitions)))
         group = found.get("cgrp", {})
         if group.get("state") == "up" and group.get("join_state") == "steady":
             self._readiness.clear("group")
-        states = [broker.get("state") for broker in found.get("brokers", {}).values()]
-        self._connected(up="UP" in states)
+        self._connected(up=_is_up(found))
+
+    def producer_statistics(self, statistics: str) -> None:
+        """Hear, where there is no consumer, that a broker is back; an idle producer needs none."""
+        if not self._has_consumer and not self._up and _is_up(json.loads(statistics)):
+            self._connected(up=True)
 
     def _connected(self, *, up: bool) -> None:
         self._metrics.connected.set(int(up))
@@ -105,6 +111,11 @@ class ClientEvents:
             self._readiness.clear("broker")
         else:
             self._readiness.trouble("broker", "no broker is connected")
+
+
+def _is_up(statistics: Mapping[str, Any]) -> bool:
+    """Say whether a client has a connection."""
+    return any(broker.get("state") == "UP" for broker in statistics.get("brokers", {}).values())
 
 
 def _behind(partition: Mapping[str, Any]) -> int:

@@ -369,6 +369,7 @@ class Transactions:
         return self._producer
 
     def _statistics(self, statistics: str) -> None:
+        self._events.producer_statistics(statistics)
         if connection_trouble(statistics):
             self._connection_broke()
 

@@ -3,7 +3,7 @@
 import json
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from http.client import HTTPConnection, HTTPException
@@ -15,10 +15,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from faults.cluster import Cluster, one_node
 from rig.api_server import ApiServer, api_server
 from rig.stream import Stream, eventually
 from schemas.verdict import Verdict
 from worker.window import Record
+
+__all__ = ["one_node"]  # a fixture
 
 pytestmark = pytest.mark.broker
 
@@ -39,15 +42,30 @@ def serve(stream: Stream, tmp_path: Path) -> Serve:
     """Give a starter of servers that publish there."""
 
     def served(**settings: object) -> AbstractContextManager[ApiServer]:
-        ours = {
-            "TIDEGATE_API__PUBLISH": "true",
-            "TIDEGATE_KAFKA__BOOTSTRAP_SERVERS": stream.servers,
-            "TIDEGATE_KAFKA__GROUP_ID": stream.name,
-            **{f"TIDEGATE_TOPICS__{name.upper()}": topic for name, topic in stream.topics},
-        }
-        return api_server(tmp_path, **(ours | settings))
+        return serving(stream, tmp_path, settings)
 
     return served
+
+
+def serving(
+    stream: Stream, folder: Path, settings: Mapping[str, object]
+) -> AbstractContextManager[ApiServer]:
+    """Run a server that publishes on a stream's topics."""
+    ours: dict[str, object] = {
+        "TIDEGATE_API__PUBLISH": "true",
+        "TIDEGATE_KAFKA__BOOTSTRAP_SERVERS": stream.servers,
+        "TIDEGATE_KAFKA__GROUP_ID": stream.name,
+        **{f"TIDEGATE_TOPICS__{name.upper()}": topic for name, topic in stream.topics},
+    }
+    return api_server(folder, **(ours | dict(settings)))
+
+
+def status(url: str) -> int:
+    """Ask a probe."""
+    parts = urlsplit(url)
+    with closing(HTTPConnection(parts.netloc, timeout=60)) as connection:
+        connection.request("GET", parts.path)
+        return connection.getresponse().status
 
 
 def post(url: str, path: str, body: Any) -> tuple[int, Any]:
@@ -153,6 +171,31 @@ def test_a_server_that_is_killed_has_answered_nothing_that_is_not_there(
     assert keys(flags) == found
     ids = Counter(json.loads(record.value or b"")["verdict_id"] for record in verdicts)
     assert max(ids.values()) == 1
+
+
+def test_while_the_broker_is_away_it_says_so_and_goes_on_afterwards(
+    one_node: Cluster, tmp_path: Path
+) -> None:
+    """503 at once, not ready, and no restart; what was answered 200 before and after is there."""
+    stream = one_node.stream("api-rides-out", 3, tmp_path).create()
+    late = {"TIDEGATE_API__DEADLINE_S": 2}
+    with serving(stream, tmp_path, late) as server, many_ask(server) as answered:
+        eventually(partial(is_longer, answered, 20))
+        one_node.node.kill()
+        eventually(lambda: analyze(server, "away") == 503)
+        eventually(lambda: status(f"{server.health_url}/readyz") == 503)
+        assert status(f"{server.health_url}/livez") == 200
+        one_node.node.start()
+        one_node.node.wait_until_it_answers()
+        before = len(answered)
+        eventually(partial(is_longer, answered, before + 20))
+        eventually(lambda: status(f"{server.health_url}/readyz") == 200)
+        assert server.process.poll() is None
+
+    found = keys(stream.read(stream.topics.verdicts))
+    assert answered <= found.keys()
+    assert all(found[token] == 1 for token in answered)
+    assert keys(stream.read(stream.topics.flags)) == found
 
 
 def test_a_signal_lets_it_answer_and_publish_what_it_took(stream: Stream, serve: Serve) -> None:
