@@ -183,3 +183,33 @@ def test_a_compaction_lag_keeps_the_cleaner_away() -> None:
 def test_settings_that_may_not_be_seen_are_taken_for_the_worst() -> None:
     """Nothing is called lost that a cleaner could have removed."""
     assert memory_of(None, [0], [10], 1) == Memory(superseded=True, stones=True)
+
+
+def by_api(message: Said) -> Said:
+    """Return a verdict that came over the API, under the same key."""
+    return message.with_payload(source=None, verdict_id="6a0f6c2e-54a4-5b0e-9d36-0c6f1a3f7d10")
+
+
+def test_verdicts_of_the_api_change_nothing() -> None:
+    """They come of no offset: there is nothing to hold them against."""
+    kept = contents()
+    verdicts = [by_api(m) for m in kept.verdicts if m.value() is not None]
+    flags = [by_api(m) for m in kept.flags if m.value() is not None]
+    kept = kept.changed("verdicts", lambda all_: [*verdicts, *all_])
+    kept = kept.changed("flags", lambda all_: [*all_, *flags[:3]])
+
+    found = findings_of(kept)
+
+    assert Answer.PROVEN is found.answer(), list(found)
+
+
+def test_a_verdict_that_one_of_the_api_replaced_may_have_been_removed() -> None:
+    """The comment came over both, and the topic is compacted by its id."""
+    kept = contents()
+    last = next(m for m in reversed(kept.verdicts) if m.value() is not None)
+    kept = kept.without_outcomes(last.source)
+    kept = kept.changed("verdicts", lambda all_: [*all_, by_api(last)])
+    memories = Memories(verdicts=COMPACTED, flags=COMPACTED)
+
+    assert Answer.UNPROVEN is findings_of(kept, memories=memories).answer(Promise.OUTCOMES)
+    assert Answer.REFUTED is findings_of(kept).answer(Promise.OUTCOMES)
