@@ -13,7 +13,7 @@ from worker.at_least_once import AtLeastOnce
 from worker.breaker import Breaker
 from worker.bundle import Bundle, open_bundle
 from worker.garbage import spare_windows
-from worker.health import Exposed, Health
+from worker.health import Exposed, Health, Trouble
 from worker.heap import share_one_heap
 from worker.intake import Intake
 from worker.judge import Judge
@@ -52,7 +52,7 @@ def run_worker(settings: Settings) -> None:
     publish = _publisher(shared, judge)  # ends what a predecessor left open, before the model loads
     tokenise = tokeniser(bundle, settings)
     score = load_scorer(bundle, settings.scoring, tokenise, shared.pulse)  # before any thread
-    health = serve_health(shared, shared.metrics)
+    health = serve_health(shared, shared.metrics, shared.readiness.troubles)
     log.info(
         "worker started",
         bundle=bundle.manifest.name,
@@ -88,8 +88,13 @@ def _publisher(shared: Shared, judge: Judge) -> Publish:
     return ExactlyOnce(shared, transactions, judge, accounts)
 
 
-def serve_health(shared: Shared, exposed: Exposed) -> Health:
+def serve_health(shared: Shared, exposed: Exposed, troubles: Trouble) -> Health:
     """Open the port for probes and Prometheus.
+
+    Args:
+        shared: its pulse says whether the process lives.
+        exposed: what Prometheus reads.
+        troubles: for which a process that lives is not ready.
 
     Raises:
         SettingsError: the port is in use.
@@ -101,7 +106,7 @@ def serve_health(shared: Shared, exposed: Exposed) -> Health:
         return [f"thread {name} has not turned for {settings.stuck_after_s:g} s" for name in stuck]
 
     def not_ready() -> list[str]:
-        return not_live() + shared.readiness.troubles()
+        return not_live() + troubles()
 
     return Health(settings.host, settings.port, exposed, not_live, not_ready)
 

@@ -350,10 +350,11 @@ class ApiSettings(Section):
     unknown_attributes: Literal["refuse", "leave_out"] = Field(
         default="refuse", description="What becomes of attributes that have no model here."
     )
-    publish: bool = Field(
-        default=False,
-        description="Publish verdicts, flags and feedback to Kafka, and answer when they are "
-        "committed; TIDEGATE_KAFKA__… says where.",
+    publish: Literal["no", "before-answer", "after-answer"] = Field(
+        default="no",
+        description="Verdicts, flags and feedback to Kafka (TIDEGATE_KAFKA__…): before-answer, an "
+        "answer says that they are committed; after-answer, nobody waits for Kafka, and a server "
+        "that is killed loses its last moments.",
     )
     scale: str | None = Field(
         default=None,

@@ -52,7 +52,7 @@ def serving(
 ) -> AbstractContextManager[ApiServer]:
     """Run a server that publishes on a stream's topics."""
     ours: dict[str, object] = {
-        "TIDEGATE_API__PUBLISH": "true",
+        "TIDEGATE_API__PUBLISH": "before-answer",
         "TIDEGATE_KAFKA__BOOTSTRAP_SERVERS": stream.servers,
         "TIDEGATE_KAFKA__GROUP_ID": stream.name,
         **{f"TIDEGATE_TOPICS__{name.upper()}": topic for name, topic in stream.topics},
@@ -196,6 +196,28 @@ def test_while_the_broker_is_away_it_says_so_and_goes_on_afterwards(
     assert answered <= found.keys()
     assert all(found[token] == 1 for token in answered)
     assert keys(stream.read(stream.topics.flags)) == found
+
+
+def test_published_after_the_answer_it_answers_through_an_outage(
+    one_node: Cluster, tmp_path: Path
+) -> None:
+    """Nothing is lost but by a kill, and all is there by the time it has ended."""
+    one_node.start()
+    stream = one_node.stream("api-answers-first", 3, tmp_path).create()
+    after = {"TIDEGATE_API__PUBLISH": "after-answer"}
+    with serving(stream, tmp_path, after) as server:
+        with many_ask(server) as answered:
+            eventually(partial(is_longer, answered, 20))
+            one_node.node.kill()
+            before = len(answered)
+            eventually(partial(is_longer, answered, before + 20))
+            assert status(f"{server.health_url}/readyz") == 200
+            one_node.node.start()
+            one_node.node.wait_until_it_answers()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(60) == 0
+
+    assert keys(stream.read(stream.topics.verdicts)) == Counter(answered)
 
 
 def test_a_signal_lets_it_answer_and_publish_what_it_took(stream: Stream, serve: Serve) -> None:

@@ -121,7 +121,10 @@ def main() -> None:
         transactions = Transactions(shared, make)
         transactions.open()
         publish = ExactlyOnce(shared, transactions, judge, accounts)
-    log.info("worker started", health_port=serve_health(shared, shared.metrics).port)
+    log.info(
+        "worker started",
+        health_port=serve_health(shared, shared.metrics, shared.readiness.troubles).port,
+    )
     device = StubDevice(
         points,
         float(os.environ.get("SCORE_S", "0")),

@@ -80,7 +80,7 @@ def a_worker(stuck_after_s: float = 60) -> tuple[Shared, int]:
     """Return what a worker's threads share, and the port of its health."""
     health = HealthSettings(port=0, stuck_after_s=stuck_after_s)
     shared = Shared(Settings(health=health), Stop(1))
-    return shared, serve_health(shared, shared.metrics).port
+    return shared, serve_health(shared, shared.metrics, shared.readiness.troubles).port
 
 
 def test_a_thread_that_does_not_turn_fails_liveness(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,12 @@
 """What the API tells the stream: verdicts, flags and feedback, in transactions that requests share.
 
-A request is answered once what it made is committed, so that 200 means: it is there, once. What
-cannot be committed in time is answered 503, and dropped if no transaction has begun with it; the
-client's next try is a comment of its own. There are no offsets to commit and nothing to read
-again: a request is in the client's hands until it is answered.
+Before the answer: a request is answered once what it made is committed, so that 200 means: it is
+there, once. What cannot be committed in time is answered 503, and dropped if no transaction has
+begun with it; the client's next try is a comment of its own. There are no offsets to commit and
+nothing to read again: a request is in the client's hands until it is answered.
+
+After the answer: what requests made is kept in memory until it is committed, so much of it and no
+more. A server that is killed loses what it keeps.
 """
 
 import asyncio
@@ -26,6 +29,7 @@ log = structlog.get_logger()
 
 TURN_S: Final = 1.0  # an idle thread still turns, and serves the client
 MOST_PARCELS: Final = 1_000  # of a transaction
+MOST_KEPT: Final = 50_000  # answered requests whose messages are not committed yet; 1 to 2 KB each
 
 
 @dataclass(eq=False)
@@ -33,10 +37,23 @@ class Parcel:
     """What one request wants published, all of it or nothing."""
 
     messages: Sequence[Outgoing]
+
+    def is_due(self) -> bool:
+        """Say whether it is to be published still."""
+        return True
+
+    def tell(self, failure: ApiError | None = None) -> None:
+        """Say that it is published, or why it is not."""
+
+
+@dataclass(eq=False)
+class Awaited(Parcel):
+    """One whose request waits for it."""
+
     published: "asyncio.Future[None]"
     loop: asyncio.AbstractEventLoop
 
-    def is_awaited(self) -> bool:
+    def is_due(self) -> bool:
         """Say whether the request still waits: else it was answered 503."""
         return not self.published.cancelled()
 
@@ -51,7 +68,7 @@ class Parcel:
             else:
                 self.published.set_result(None)
 
-        if self.is_awaited():  # else its loop may have ended, too
+        if self.is_due():  # else its loop may have ended, too
             self.loop.call_soon_threadsafe(tell)
 
 
@@ -76,6 +93,7 @@ class Publisher:
         self._pulse = shared.pulse
         self._readiness = shared.readiness
         self._patience_s = shared.settings.api.deadline_s  # what takes longer is in trouble
+        self._answers_first = shared.settings.api.publish == "after-answer"
         self._figures = figures
         self._failed = failed
         self._changed = Condition()
@@ -88,6 +106,15 @@ class Publisher:
     def open(self) -> None:
         """Begin to publish."""
         self._thread.start()
+
+    def troubles(self) -> list[str]:
+        """Return why requests that publish would be refused now."""
+        if not self._answers_first:
+            return self._readiness.troubles()
+        with self._changed:
+            kept = len(self._waiting)
+        full = f"{kept:,} requests were answered and are not published: the cluster is away"
+        return [full] if kept >= MOST_KEPT else []
 
     def close(self) -> None:
         """Publish what is still awaited, and end."""
@@ -106,28 +133,35 @@ class Publisher:
             is_late = self._at_hand and monotonic() - self._began > self._patience_s
             if self._closed:
                 raise _stopping()
-        if is_late:
+            is_full = len(self._waiting) >= MOST_KEPT
+        if is_full or (is_late and not self._answers_first):
             raise _away()
 
     async def publish(self, messages: Sequence[Outgoing], within_s: float) -> None:
-        """Return when the messages are committed, all in one transaction.
+        """Return when the messages are committed, all in one transaction, or kept for later.
 
         Raises:
             ApiError: 503, not in time, or the server stops; 500, the broker refuses one of them
                 for what it is.
         """
+        if self._answers_first:
+            self._add(Parcel(messages))
+            return
         loop = asyncio.get_running_loop()
-        parcel = Parcel(messages, loop.create_future(), loop)
-        with self._changed:
-            if self._closed:
-                raise _stopping()
-            self._waiting.append(parcel)
-            self._changed.notify_all()
+        parcel = Awaited(messages, loop.create_future(), loop)
+        self._add(parcel)
         try:
             async with asyncio.timeout(within_s):
                 await parcel.published
         except TimeoutError:
             raise _away() from None
+
+    def _add(self, parcel: Parcel) -> None:
+        with self._changed:
+            if self._closed:
+                raise _stopping()
+            self._waiting.append(parcel)
+            self._changed.notify_all()
 
     # -- the publisher's own thread
 
@@ -160,7 +194,7 @@ class Publisher:
     def _publish(self, parcels: Sequence[Parcel]) -> None:
         """Publish again until it is committed, without what was given up or refused meanwhile."""
         alone: set[Parcel] = set()
-        while parcels := [parcel for parcel in parcels if parcel.is_awaited()]:
+        while parcels := [parcel for parcel in parcels if parcel.is_due()]:
             self._transactions.recover()
             aborted = self._once(parcels, alone)
             if aborted is None:
@@ -201,6 +235,8 @@ class Publisher:
             self._waiting.clear()
         for parcel in waiting:
             parcel.tell(_stopping())
+        if self._answers_first and waiting:
+            log.error("answered and not published", requests=len(waiting))
         self._failed(error)
 
 

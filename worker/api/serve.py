@@ -65,7 +65,7 @@ def run_api(settings: Settings) -> None:
         stop.set()
 
     figures = Figures()
-    publisher = _publisher(shared, figures, failed) if settings.api.publish else None
+    publisher = _publisher(shared, figures, failed) if settings.api.publish != "no" else None
     tokenise = tokeniser(bundle, settings)
     score = load_scorer(bundle, settings.scoring, tokenise, pulse)  # before any thread
     judge = Judge(bundle.manifest, policies, settings.topics, over_api=True)
@@ -85,7 +85,8 @@ def run_api(settings: Settings) -> None:
         publisher,
         settings.topics.feedback,
     )
-    health = serve_health(shared, figures)
+    troubles = publisher.troubles if publisher else list
+    health = serve_health(shared, figures, troubles)
     desk.open()
     if publisher:
         publisher.open()

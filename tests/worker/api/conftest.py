@@ -62,7 +62,8 @@ def make(detect: LanguageDetector) -> Iterator[Callable[..., Application]]:
         def made(
             keys: Path | None = None, cluster: FakeCluster | None = None, **settings: Any
         ) -> Application:
-            ours = ApiSettings(**({"deadline_s": 20} | settings))
+            joins = {"publish": "before-answer"} if cluster else {}
+            ours = ApiSettings(**({"deadline_s": 20} | joins | settings))
             desk = Desk(rooms, Pulse(), ours, Pace(1_024, 1e-9), lambda _: None)
             figures = Figures()
             publisher = joined(ours, cluster, figures) if cluster else None

@@ -295,6 +295,37 @@ def test_while_nothing_can_be_published_requests_are_refused_before_they_are_sco
     assert [v["comment_id"] for v in bodies(cluster, "verdicts")] == ["first", "last"]
 
 
+def test_published_after_the_answer_nobody_waits_for_the_cluster(
+    make: Make, cluster: FakeCluster, hung: Event
+) -> None:
+    """What was answered is kept, and published when the cluster is back."""
+    app = make(cluster=cluster, deadline_s=0.5, publish="after-answer")
+
+    names = [f"c{n}" for n in range(5)]
+    codes = [analyze(app, clientToken=name).code for name in names]
+    codes.append(suggest(app, {"TOXICITY": 1}, clientToken="c").code)
+
+    assert (codes, cluster.committed) == ([200] * 6, [])
+    hung.set()
+    eventually(lambda: bool(bodies(cluster, "feedback")))
+    assert [v["comment_id"] for v in bodies(cluster, "verdicts")] == names
+
+
+def test_what_is_kept_is_bounded(
+    make: Make, cluster: FakeCluster, hung: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over the bound requests are refused before they are scored: nothing is dropped."""
+    monkeypatch.setattr("worker.api.publisher.MOST_KEPT", 3)
+    app = make(cluster=cluster, publish="after-answer")
+
+    codes = [analyze(app, clientToken=f"c{n}").code for n in range(8)]
+
+    answered = codes.index(503)
+    assert codes == [200] * answered + [503] * (8 - answered)
+    hung.set()
+    eventually(lambda: len(bodies(cluster, "verdicts")) == answered)
+
+
 def test_what_the_broker_refuses_costs_that_request_alone(
     app: Application, cluster: FakeCluster
 ) -> None:
