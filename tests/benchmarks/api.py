@@ -49,14 +49,14 @@ def measure(_: LocalBroker) -> dict[str, Any]:
     ours: list[float] = []
     with TemporaryDirectory() as name:
         folder = Path(name)
-        many = _script(folder / "many", texts)
+        many = script_of(folder / "many", texts)
         for _number in range(ROUNDS):
             bare.append(bare_scorer())
             with api_server(folder) as server:
                 _wrk(server.url, many, CLIENTS, 3)  # warms the shapes up
                 ours.append(_wrk(server.url, many, CLIENTS, SECONDS)["per_s"])
         with api_server(folder) as server:
-            lone = _wrk(server.url, _script(folder / "lone", [LONE]), 1, SECONDS)
+            lone = _wrk(server.url, script_of(folder / "lone", [LONE]), 1, SECONDS)
         peer = _peer(many)
     ratios = [o / b for o, b in zip(ours, bare, strict=True)]
     figures = {
@@ -81,7 +81,7 @@ def measure(_: LocalBroker) -> dict[str, Any]:
     }
 
 
-def _script(stem: Path, texts: list[str]) -> Path:
+def script_of(stem: Path, texts: list[str]) -> Path:
     """Write what wrk sends: each text in its turn."""
     bodies = stem.with_suffix(".jsonl")
     bodies.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))

@@ -16,7 +16,14 @@ from importlib.util import find_spec
 from deploy.broker import local_broker
 
 # Training is measured in the full install only.
-ALL = ("stream", "scored", "latency", "api", *(("training",) if find_spec("torch") else ()))
+ALL = (
+    "stream",
+    "scored",
+    "latency",
+    "api",
+    "overload",
+    *(("training",) if find_spec("torch") else ()),
+)
 
 
 def machine() -> dict[str, object]:

@@ -1,0 +1,136 @@
+"""The API at half its capacity, and asked for five times as much as it can do for a minute.
+
+Goals: at half load p99 at most 100 ms. Over capacity the memory stays flat, what is accepted is
+answered within the deadline, the rest refused in under 20 ms; afterwards all is as before.
+Clients are wrk's (needs it on the path), a thread each, so that each answer's time is known.
+"""
+
+import shutil
+import subprocess
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event, Thread
+from typing import Any, Final
+
+import numpy as np
+import psutil
+
+from benchmarks.api import script_of
+from benchmarks.scored import COUNT
+from benchmarks.texts import real_texts
+from deploy.broker import LocalBroker
+from rig.api_server import ApiServer, api_server
+
+CLIENTS: Final = 32
+SECONDS: Final = 15
+OVER_S: Final = 60
+FACTOR: Final = 5
+DEADLINE_S: Final = 0.7  # the default
+MB: Final = 2**20
+
+# Each thread has one connection, so that a response is that of its last request. %s: pause in
+# milliseconds of a client between two requests; folder of the samples.
+TIMED: Final = """
+local ffi = require("ffi")
+ffi.cdef[[ typedef struct { long s; long ns; } moment; int clock_gettime(int id, moment *at); ]]
+local at = ffi.new("moment")
+local function now()
+  ffi.C.clock_gettime(1, at)
+  return tonumber(at.s) * 1e3 + tonumber(at.ns) / 1e6
+end
+local numbers = 0
+function setup(thread) numbers = numbers + 1; thread:set("number", numbers) end
+function init() file = io.open("%s/" .. number .. ".txt", "w"); math.randomseed(number) end
+function delay() return math.floor(-math.log(1 - math.random()) * %f + 0.5) end
+local made = request
+request = function() began = now(); return made() end
+response = function(status) file:write(status, " ", now() - began, "\\n") end
+"""
+
+
+def measure(_: LocalBroker) -> dict[str, Any]:
+    """Find the capacity, then ask for half and for five times as much."""
+    if shutil.which("wrk") is None:
+        return {"skipped": "wrk is not on the path"}
+    source, texts = real_texts(COUNT)
+    with TemporaryDirectory() as name, api_server(Path(name), **DEFAULTS) as server:
+        folder = Path(name)
+        many = script_of(folder / "many", texts).read_text()
+        warm = _asked(server, folder, many, CLIENTS // 2, 5)
+        capacity = _asked(server, folder, many, CLIENTS // 2, SECONDS)
+        per_s = len(capacity[200]) / SECONDS
+        pause_ms = CLIENTS / (per_s / 2) * 1e3 - float(np.median(capacity[200]))
+        half = _asked(server, folder, many, CLIENTS, SECONDS, pause_ms)
+        over, grown_mb = _over(server, folder, many, per_s)
+        after = _asked(server, folder, many, CLIENTS // 2, SECONDS)
+    refused = np.concatenate([over[code] for code in over if code in {429, 503}] or [np.zeros(1)])
+    return {
+        "comments": source,
+        "warm_up": {code: len(times) for code, times in warm.items()},
+        "capacity_per_s": round(per_s, 1),
+        "half_load_per_s": round(len(half[200]) / SECONDS, 1),
+        "half_load_p99_ms": _percentile(half[200], 99),
+        "half_load_p99_goal_ms": 100,
+        "over_asked_per_s": round(sum(map(len, over.values())) / OVER_S, 1),
+        "over_answers": {code: len(times) for code, times in over.items()},
+        "over_accepted_per_s": round(len(over[200]) / OVER_S, 1),
+        "over_accepted_p99_ms": _percentile(over[200], 99),
+        "over_accepted_max_ms": _percentile(over[200], 100),
+        "over_accepted_goal_ms": DEADLINE_S * 1e3,
+        "over_refused_p50_ms": _percentile(refused, 50),
+        "over_refused_p99_ms": _percentile(refused, 99),
+        "over_refused_goal_ms": 20,
+        "over_grown_mb": grown_mb,
+        "after_per_s": round(len(after[200]) / SECONDS, 1),
+        "after_answers": {code: len(times) for code, times in after.items()},
+    }
+
+
+DEFAULTS: Final[Mapping[str, object]] = {"TIDEGATE_API__DEADLINE_S": DEADLINE_S}
+
+
+def _over(server: ApiServer, folder: Path, many: str, per_s: float) -> tuple[dict[int, Any], float]:
+    """Ask for too much, and say by how many MB the server grew from its tenth second on."""
+    clients = 8 * CLIENTS
+    pause_ms = clients / (FACTOR * per_s) * 1e3
+    process, ended, sizes = psutil.Process(server.process.pid), Event(), []
+
+    def watch() -> None:
+        while not ended.wait(1.0):
+            sizes.append(process.memory_info().rss)
+
+    watching = Thread(target=watch)
+    watching.start()
+    found = _asked(server, folder, many, clients, OVER_S, pause_ms)
+    ended.set()
+    watching.join()
+    return found, round((max(sizes[10:]) - sizes[10]) / MB, 1)
+
+
+def _asked(  # noqa: PLR0913, PLR0917 - what makes a load
+    server: ApiServer, folder: Path, many: str, clients: int, seconds: int, pause_ms: float = 0
+) -> dict[int, Any]:
+    """Return the milliseconds of each answer, by code."""
+    samples = folder / "samples"
+    shutil.rmtree(samples, ignore_errors=True)
+    samples.mkdir()
+    script = folder / "timed.lua"
+    script.write_text(many + TIMED % (samples, pause_ms))
+    load = [f"-t{clients}", f"-c{clients}", f"-d{seconds}s", "--timeout", "60s"]
+    command = ["wrk", *load, "-s", str(script), server.url]
+    subprocess.run(command, capture_output=True, text=True, check=True)
+    times: dict[int, list[float]] = defaultdict(list)
+    for file in samples.iterdir():
+        for line in file.read_text().splitlines():
+            code, _, ms = line.partition(" ")
+            if ms.count(".") == 1:  # the last line of a thread may be cut
+                times[int(code)].append(float(ms))
+    return defaultdict(
+        lambda: np.zeros(0), {code: np.array(t) for code, t in sorted(times.items())}
+    )
+
+
+def _percentile(times: Any, share: float) -> float:
+    return round(float(np.percentile(times, share)), 2) if len(times) else float("nan")
