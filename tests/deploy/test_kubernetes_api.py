@@ -21,6 +21,7 @@ KUBERNETES: Final = Path(__file__).parents[2] / "deploy" / "kubernetes"
 BASE: Final = KUBERNETES / "api"
 OVERLAY: Final = KUBERNETES / "api-overlay"
 AUTOSCALING: Final = KUBERNETES / "api-autoscaling"
+JOINED: Final = KUBERNETES / "api-kafka"
 WORKERS: Final = KUBERNETES / "base"
 KEYS: Final = f"{PREFIX}API__KEYS"
 
@@ -365,3 +366,39 @@ def test_the_autoscaler_goes_by_a_share_of_what_the_pods_ask_for() -> None:
 
     assert metric["resource"]["name"] in container()["resources"]["requests"]
     assert metric["resource"]["target"]["averageUtilization"] < 100
+
+
+# -- joined to Kafka
+
+
+def test_a_joined_api_has_a_slot_of_its_own_and_the_way_of_a_worker(
+    tmp_path: Path, settings_of: SettingsOf, keys_file: Path
+) -> None:
+    """Two pods with one slot would fence each other; brokers are where workers find them."""
+    found = with_component(tmp_path, JOINED)
+    (one,) = found["Deployment"]["spec"]["template"]["spec"]["containers"]
+    (theirs,) = resource(WORKERS, "StatefulSet")["spec"]["template"]["spec"]["containers"]
+    workers = lines_of(WORKERS / "settings.env")
+
+    joined = settings_of(found["ConfigMap"]["data"] | {KEYS: str(keys_file)})
+
+    assert joined.api.publish == "before-answer"
+    assert joined.kafka.bootstrap_servers == workers["TIDEGATE_KAFKA__BOOTSTRAP_SERVERS"]
+    assert joined.kafka.group_id == workers["TIDEGATE_KAFKA__GROUP_ID"]
+    assert one["env"] == theirs["env"]
+    way_out = resource(WORKERS, "NetworkPolicy")["spec"]["egress"]
+    assert found["NetworkPolicy"]["spec"]["egress"] == way_out
+
+
+def test_a_joined_api_reads_the_workers_secret_of_kafka(tmp_path: Path) -> None:
+    """The same volume at the same place, beside its keys."""
+    spec = with_component(tmp_path, JOINED)["Deployment"]["spec"]["template"]["spec"]
+    theirs = resource(WORKERS, "StatefulSet")["spec"]["template"]["spec"]
+
+    def named(things: list[dict[str, Any]]) -> dict[str, Any]:
+        return {each["name"]: each for each in things}
+
+    ours = named(spec["volumes"]), named(spec["containers"][0]["volumeMounts"])
+    workers = named(theirs["volumes"]), named(theirs["containers"][0]["volumeMounts"])
+    assert [each["kafka-client"] for each in ours] == [each["kafka-client"] for each in workers]
+    assert "keys" in ours[0]

@@ -63,6 +63,7 @@ WRONG = {
     "TIDEGATE_API__SENTENCES": "0",
     "TIDEGATE_API__KEYS": "/no/such/file",
     "TIDEGATE_API__PUBLIC_URL": "example.org/no/scheme",
+    "TIDEGATE_API__PUBLISH": "true",
     "TIDEGATE_API__TLS_CERTIFICATE": "/no/such/file",
     "TIDEGATE_API__TLS_KEY": "/no/such/file",
     "TIDEGATE_API__OTHER_LANGUAGES": "shrug",

@@ -20,11 +20,12 @@ from worker.api.language import LanguageDetector
 from worker.api.pace import Pace
 from worker.api.publisher import Publisher
 from worker.api.rooms import Rooms
-from worker.bundle import open_bundle
+from worker.bundle import Bundle, open_bundle
 from worker.garbage import spare_windows
 from worker.judge import Judge
-from worker.policies import load_policies
+from worker.policies import Policies, load_policies
 from worker.prepare import Prepare
+from worker.pulse import Pulse
 from worker.run import heed_signals, serve_health, tokeniser
 from worker.scoring.load import load_scorer
 from worker.settings import Settings
@@ -50,8 +51,7 @@ def run_api(settings: Settings) -> None:
         TidegateError: what a person can mend.
     """
     shared = _shared(settings)
-    stop, pulse = shared.stop, shared.pulse
-    heed_signals(stop)  # first: a signal must find its handler, also as PID 1
+    heed_signals(shared.stop)  # first: a signal must find its handler, also as PID 1
     bundle = open_bundle(
         settings.bundle, allow_unsigned=settings.allow_unsigned, key=settings.bundle_key
     )
@@ -62,17 +62,14 @@ def run_api(settings: Settings) -> None:
 
     def failed(error: BaseException) -> None:
         failures.append(error)
-        stop.set()
+        shared.stop.set()
 
     figures = Figures()
     publisher = _publisher(shared, figures, failed) if settings.api.publish != "no" else None
-    tokenise = tokeniser(bundle, settings)
-    score = load_scorer(bundle, settings.scoring, tokenise, pulse)  # before any thread
-    judge = Judge(bundle.manifest, policies, settings.topics, over_api=True)
-    rooms = Rooms(Prepare(settings.limits, tokenise), score, judge)
+    rooms = _rooms(shared, bundle, policies)  # before any thread
     pace = _pace(rooms, settings.limits.pieces * bundle.manifest.max_length)
-    pulse.rest()  # this thread has no more to say: what follows is the server's
-    desk = Desk(rooms, pulse, settings.api, pace, failed)
+    shared.pulse.rest()  # this thread has no more to say: what follows is the server's
+    desk = Desk(rooms, shared.pulse, settings.api, pace, failed)
     figures.waits.set_function(lambda: desk.waits_s)
     api = Api(
         settings.api,
@@ -85,8 +82,7 @@ def run_api(settings: Settings) -> None:
         publisher,
         settings.topics.feedback,
     )
-    troubles = publisher.troubles if publisher else list
-    health = serve_health(shared, figures, troubles)
+    health = serve_health(shared, figures, publisher.troubles if publisher else list)
     desk.open()
     if publisher:
         publisher.open()
@@ -105,7 +101,7 @@ def run_api(settings: Settings) -> None:
     )
     if not keys.are_needed and settings.api.host not in LOOPBACK:
         log.warning("everybody who reaches this port may ask", set="TIDEGATE_API__KEYS")
-    _server(settings, api, keys, stop).run(sockets=[listening])
+    _server(settings, api, keys, shared).run(sockets=[listening])
     desk.close()
     if publisher:
         publisher.close()
@@ -116,15 +112,25 @@ def run_api(settings: Settings) -> None:
     log.info("api stopped")
 
 
+def _rooms(shared: Shared, bundle: Bundle, policies: Policies) -> Rooms:
+    """Load the model."""
+    settings = shared.settings
+    tokenise = tokeniser(bundle, settings)
+    score = load_scorer(bundle, settings.scoring, tokenise, shared.pulse)
+    judge = Judge(bundle.manifest, policies, settings.topics, over_api=True)
+    return Rooms(Prepare(settings.limits, tokenise), score, judge)
+
+
 class Server(uvicorn.Server):
     """uvicorn's, told to end by our own signal handlers.
 
     Its own would send the process the signal once more when it has ended in good order.
     """
 
-    def __init__(self, config: uvicorn.Config, stop: Stop) -> None:
+    def __init__(self, config: uvicorn.Config, stop: Stop, pulse: Pulse) -> None:
         super().__init__(config)
         self._stop = stop
+        self._pulse = pulse
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -132,11 +138,12 @@ class Server(uvicorn.Server):
         yield
 
     async def on_tick(self, counter: int) -> bool:
-        """Say, ten times a second, whether it is time to end."""
+        """Say, ten times a second, that the server turns, and whether it is time to end."""
+        self._pulse.beat("server")
         return self._stop.is_set() or await super().on_tick(counter)
 
 
-def _server(settings: Settings, api: Api, keys: Keys, stop: Stop) -> Server:
+def _server(settings: Settings, api: Api, keys: Keys, shared: Shared) -> Server:
     ours = settings.api
     config = uvicorn.Config(
         application(api, keys),
@@ -152,7 +159,7 @@ def _server(settings: Settings, api: Api, keys: Keys, stop: Stop) -> Server:
         ssl_certfile=ours.tls_certificate,
         ssl_keyfile=ours.tls_key,
     )
-    return Server(config, stop)
+    return Server(config, shared.stop, shared.pulse)
 
 
 def _listen(host: str, port: int) -> socket.socket:
