@@ -22,6 +22,7 @@ from worker.api.publisher import Publisher
 from worker.api.rooms import Rooms
 from worker.bundle import Bundle, open_bundle
 from worker.garbage import spare_windows
+from worker.heap import share_one_heap
 from worker.judge import Judge
 from worker.policies import Policies, load_policies
 from worker.prepare import Prepare
@@ -52,6 +53,7 @@ def run_api(settings: Settings) -> None:
     """
     shared = _shared(settings)
     heed_signals(shared.stop)  # first: a signal must find its handler, also as PID 1
+    share_one_heap()  # before a thread starts
     bundle = open_bundle(
         settings.bundle, allow_unsigned=settings.allow_unsigned, key=settings.bundle_key
     )
