@@ -39,8 +39,8 @@ demo: $(VENV)/light  ## a broker, a worker and a stream of comments, live (ARGS=
 api: $(VENV)/light  ## Perspective's calls and our own at 127.0.0.1:8080 (ARGS="--port 9000")
 	@$(BIN)/tidegate api $(ARGS)
 
-test: $(VENV)/dev  ## all tests; those that need torch run if `make full` was run before
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/dev  ## all tests; those that need torch run if `make full` was run before (ARGS="-n 0 -x --pdb")
+	$(BIN)/python -m pytest -n auto $(ARGS)
 
 faults: $(VENV)/dev  ## the whole fault matrix, minutes-long rows included (TIDEGATE_FAULTS_SEED=… repeats a run)
 	$(BIN)/python -m pytest tests/faults -m "" $(ARGS)

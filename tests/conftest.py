@@ -8,6 +8,8 @@ import pytest
 from deploy.broker import LocalBroker, local_broker
 from rig.streams import FAST_GROUPS, broker_with
 
+pytest_plugins = ["faults.matrix", "rig.lanes"]
+
 # What even CI has not: a card, and a program that no Python package carries.
 MISSING_IN_CI = ("GPU", "kustomize")
 
