@@ -138,6 +138,7 @@ RIGHTS = [
     Right(ResourceType.TOPIC, "verdicts", AclOperation.WRITE, "Write and Describe on the output"),
     Right(ResourceType.TOPIC, "flags", AclOperation.WRITE, "Write and Describe on the output"),
     Right(ResourceType.TOPIC, "dead_letters", AclOperation.WRITE, "Describe on the output topics"),
+    Right(ResourceType.TOPIC, "feedback", AclOperation.WRITE, "Write and Describe on the output"),
     Right(ResourceType.GROUP, "group", AclOperation.READ, "allow Read on the group"),
     Right(
         ResourceType.TRANSACTIONAL_ID,
@@ -148,7 +149,7 @@ RIGHTS = [
 ]
 SEE = [
     Right(ResourceType.TOPIC, topic, AclOperation.DESCRIBE, "or this user may not see it")
-    for topic in ("comments", "verdicts", "flags", "dead_letters")
+    for topic in ("comments", "verdicts", "flags", "dead_letters", "feedback")
 ]
 
 
@@ -175,7 +176,7 @@ def guarded_stream(broker: Guarded, name: str, folder: Path) -> Stream:
     (folder / name).mkdir()
     stream = Stream(broker.open_door, f"c1-{name}", 1, folder / name).create()
     stream.produce_comments(range(200))
-    stream.produce([(b"k1", b"no json", [])])
+    stream.produce([(b"k1", b"no json", []), (b"k2", None, [])])
     return stream
 
 

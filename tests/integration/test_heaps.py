@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -31,9 +32,10 @@ def test_no_thread_of_a_worker_has_a_heap_of_its_own(make_stream: Callable[[int]
 
 
 def heaps_of_threads(pid: int) -> Iterator[str]:
-    """Yield where a process has memory that begins as a thread's heap does."""
-    for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
-        span, rights, _, _, inode, *names = line.split()
-        is_anonymous = inode == "0" and not names
-        if is_anonymous and rights.startswith("rw") and int(span.partition("-")[0], 16) % HEAP == 0:
+    """Yield where a process has memory that lies as a thread's heap does."""
+    lines = [line.split() for line in Path(f"/proc/{pid}/maps").read_text().splitlines()]
+    for (span, rights, *_), (rest, rights_of_rest, *_) in pairwise(lines):
+        begin, end = (int(bound, 16) for bound in span.split("-"))
+        is_whole = rest == f"{end:x}-{begin + HEAP:x}"  # what is not used yet is reserved
+        if begin % HEAP == 0 and (rights, rights_of_rest) == ("rw-p", "---p") and is_whole:
             yield span

@@ -49,9 +49,14 @@ EVERY_REASON = {
     Reason.VALUE_NOT_JSON: (b"c1", b"{", ()),
     Reason.SCHEMA: (b"c1", b'{"id": "c1"}', ()),
 }
-# These arise elsewhere: on the device (or below, by a tokeniser that fails), at the broker, and in
-# the client that reads the record (below, too).
-ELSEWHERE = {Reason.NOT_SCORABLE, Reason.REFUSED_BY_BROKER, Reason.HEADERS_UNREADABLE}
+# These arise elsewhere: on the device (or below, by a tokeniser that fails), at the broker, in the
+# client that reads the record (below, too), and over the API.
+ELSEWHERE = {
+    Reason.NOT_SCORABLE,
+    Reason.REFUSED_BY_BROKER,
+    Reason.HEADERS_UNREADABLE,
+    Reason.LANGUAGE_NOT_SUPPORTED,
+}
 
 
 def test_every_reason_of_the_closed_list_has_its_test() -> None:

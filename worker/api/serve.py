@@ -63,6 +63,8 @@ def run_api(settings: Settings) -> None:
     failures: list[BaseException] = []
 
     def failed(error: BaseException) -> None:
+        if not isinstance(error, TidegateError):
+            log.error("a thread failed", exc_info=error)
         failures.append(error)
         shared.stop.set()
 
