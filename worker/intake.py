@@ -21,6 +21,7 @@ from confluent_kafka import (
 )
 
 from schemas.errors import ClusterError, SettingsError, TopicError
+from worker.bounded import Bounded
 from worker.client_events import CLIENT_LOG
 from worker.settings import GroupProtocol
 from worker.shared import Shared, Stop
@@ -31,6 +32,7 @@ log = structlog.get_logger()
 IDLE_S: Final = 0.5  # how long one call waits for a first message
 BLOCK_S: Final = 1.0  # how long the queue may be full before the partitions are paused
 LEAST_AHEAD: Final = 10_000  # messages; more are fetched when fewer wait, a fetch each partition
+LEAVE_S: Final = 8.0  # for the client to leave the group
 LOOK_S: Final = 5.0  # how often a worker without partitions looks whether the topic is there
 # For the group's offsets, which wait for transactions that are open.
 COMMITTED_S: Final = 5.0
@@ -125,9 +127,17 @@ class Intake:
         self._after_call()
 
     def close(self) -> None:
-        """Leave the group. To be called when the drawing thread has ended and all is published."""
+        """Leave the group. To be called when the drawing thread has ended and all is published.
+
+        Seen once in the classic protocol, in the midst of a rebalance: the client's own close did
+        not return in 60 s, and the others could not commit while the group waited for us. There is
+        nothing left to lose, so the process ends without it, and its connection with the process.
+        """
         self._commit_offsets(at_once=True)
-        self._consumer.close()
+        try:
+            Bounded("leave")(self._consumer.close, LEAVE_S)
+        except TimeoutError:
+            log.warning("the group was not left in good order", waited_s=LEAVE_S)
 
     # -- fetching
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from threading import Event
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -210,3 +212,16 @@ def test_a_join_that_the_client_tries_again_ends_no_worker(
     else:
         with pytest.raises(ClusterError, match="JoinGroup failed"):
             intake._after_call()  # noqa: SLF001
+
+
+def test_a_client_that_does_not_come_to_an_end_is_left_behind(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All is committed by then, and the others wait for the group as long as this process lives."""
+    returns = Event()
+    monkeypatch.setattr("worker.intake.LEAVE_S", 0.1)
+    with monkeypatch.context() as patch:
+        patch.setattr(intake, "_consumer", SimpleNamespace(close=returns.wait))
+        intake.close()
+    assert not returns.is_set()
+    returns.set()
