@@ -105,7 +105,7 @@ def _wrk(url: str, script: Path, clients: int, seconds: int) -> dict[str, float]
     )
     if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
         raise RuntimeError(done.stdout)
-    found = dict(re.findall(r"^\s+(50|99)%\s+(\S+)$", done.stdout, re.MULTILINE))
+    found = dict(re.findall(r"^\s+(50|99)%\s+(\S+)\s*$", done.stdout, re.MULTILINE))
     (per_s,) = re.findall(r"^Requests/sec:\s+(\S+)$", done.stdout, re.MULTILINE)
     return {"per_s": float(per_s), "p50_ms": _ms(found["50"]), "p99_ms": _ms(found["99"])}
 

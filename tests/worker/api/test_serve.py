@@ -1,10 +1,12 @@
 """The server's own thread."""
 
 import asyncio
+import socket
+from contextlib import closing
 
 import uvicorn
 
-from worker.api.serve import Server
+from worker.api.serve import Server, _listen
 from worker.pulse import Pulse
 from worker.shared import Stop
 
@@ -27,3 +29,13 @@ def test_a_server_ends_when_the_end_is_wished_for() -> None:
     stop.set()
 
     assert asyncio.run(server.on_tick(1))
+
+
+def test_no_packet_of_an_answer_waits_for_the_clients_acknowledgement() -> None:
+    """Nagle's algorithm and delayed acknowledgements together cost 40 ms."""
+    with (
+        closing(_listen("127.0.0.1", 0)) as listening,
+        closing(socket.create_connection(listening.getsockname())),
+        closing(listening.accept()[0]) as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
