@@ -176,8 +176,8 @@ def _listen(host: str, port: int) -> socket.socket:
             f"port {host}:{port} cannot be opened: {error.strerror or error}",
             "set TIDEGATE_API__PORT (--port) to a free one, or to 0",
         ) from error
-    # asyncio does it only where the socket names its protocol, and accepted ones inherit it. Else an
-    # answer's second packet waits 40 ms for the client to acknowledge the first.
+    # Accepted sockets inherit it; asyncio sets it only where a socket names its protocol. Else the
+    # second packet of an answer waits 40 ms for the client to acknowledge the first.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
 
