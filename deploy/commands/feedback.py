@@ -5,13 +5,14 @@ from typing import BinaryIO
 
 import click
 
+from deploy.commands.flags import CONFIG
 from deploy.feedback import Rows
 from schemas.wire import encode
 from worker.settings import load_settings
 
 
 @click.command("feedback")
-@click.option("--config", type=click.Path(path_type=Path), help="A TOML file with settings.")
+@CONFIG
 @click.option(
     "--out",
     type=click.File("wb", lazy=True),
@@ -28,10 +29,9 @@ def command(config: Path | None, out: BinaryIO, *, join: bool) -> None:
     """Write what moderators decided as labelled rows, which `tidegate train` reads.
 
     A row a comment, by the last decision on it: id, community, text, and those of the six labels
-    that it says. What the API publishes
-    has its text; what others publish on the topic may not have one (see --join). Comments that were
-    erased are left out. Where Kafka is and what the topics are called: TIDEGATE_KAFKA__… and
-    TIDEGATE_TOPICS__…, as for the worker.
+    that it says. What the API publishes has its text; what others publish on the topic may not have
+    one (see --join). Comments that were erased are left out. Where Kafka is and what the topics are
+    called: TIDEGATE_KAFKA__… and TIDEGATE_TOPICS__…, as for the worker.
 
     Example: tidegate feedback --out feedback.jsonl
 
