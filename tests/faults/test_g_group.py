@@ -125,22 +125,30 @@ def test_g2_a_revocation_waits_for_a_slow_publisher_or_lets_go(
 ) -> None:
     """Windows stand in every room: they are committed by the deadline, or dropped; no deadlock.
 
-    Commits take a second: within the longer deadline, beyond the shorter one. There are comments
-    for long enough that the second worker finds the first one busy, however late it joins.
+    The window on the device holds comments of both partitions, so whichever is asked back waits
+    for it. A commit takes a second: within the longer deadline, beyond the shorter one.
     """
-    settings = {"COMMIT_S": 1, "SCORE_S": 0.2, "TIDEGATE_INTAKE__MAX_MESSAGES": WINDOW}
+    settings = {
+        "COMMIT_S": 1,
+        "WAIT_AT": "micro_batch",
+        "TIDEGATE_INTAKE__MAX_MESSAGES": 2 * WINDOW,
+        "TIDEGATE_INTAKE__MAX_WAIT_S": 2,
+    }
     deadlines = {8.0: make_stream(2), 0.3: make_stream(2)}
     with ExitStack() as stack:
         for deadline_s, stream in deadlines.items():
-            stream.produce_comments(range(5_000))
+            stream.produce_comments(range(WINDOW))
             settings["TIDEGATE_PUBLISH__REVOKE_DEADLINE_S"] = deadline_s
+            settings["WAIT_FOR"] = stream.folder / "asked-back"
             stack.enter_context(stream.worker("0", **settings))
         for stream in deadlines.values():
-            stream.workers[0].wait_for("scored", times=2)
-            stack.enter_context(stream.worker("1", SCORE_S=0, TIDEGATE_INTAKE__MAX_MESSAGES=WINDOW))
+            stream.workers[0].wait_for("on the device")
+            stream.produce_comments(range(WINDOW, 20 * WINDOW))
+            stack.enter_context(stream.worker("1"))
         for deadline_s, stream in deadlines.items():
             first, second = stream.workers
-            second.wait_for("partitions assigned")
+            first.wait_for("revocation waits")
+            (stream.folder / "asked-back").touch()
             eventually(lambda s=second: s.owned() != set(), stream.logs)  # type: ignore[misc]
             first.stop()
             stream.wait_until_judged()

@@ -59,6 +59,7 @@ class TimedClaims(Claims):
         """Give partitions back, as ever."""
         going: list[Partition] = list(partitions)
         start = monotonic()
+        log.info("revocation waits")
         finished = super().revoke(going, deadline_s)
         log.info("revocation waited", seconds=round(monotonic() - start, 3))
         return finished
