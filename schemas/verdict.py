@@ -13,6 +13,10 @@ from schemas.dead_letter import Reason
 # Fixed for ever: a verdict's id must come out the same in every release.
 VERDICT_NAMESPACE: Final = UUID("6a0f6c2e-54a4-5b0e-9d36-0c6f1a3f7d10")
 
+# As far as a score may move with what must not matter: the other comments of its batch, padding,
+# which of two like machines computed it. Every engine that we ship is tested against it.
+BORDERLINE: Final = 0.01
+
 
 def verdict_id(topic: str, partition: int, offset: int, bundle_version: str) -> str:
     """Return the id under which a comment's verdict can be recognised when it is repeated.
@@ -69,6 +73,11 @@ class Verdict(Contract):
     reason: Reason | None = Field(default=None, description="Why the comment is held.")
     scores: dict[str, Probability] = Field(description="Calibrated probability per label.")
     labels: list[str] = Field(description="The labels over the policy's thresholds.")
+    borderline: list[str] = Field(
+        default_factory=list,
+        description=f"The labels whose score is within {BORDERLINE:g} of a threshold of theirs: "
+        "scored in other company they might have come out otherwise.",
+    )
     action: Action
     truncated: bool = Field(description="Parts of a very long comment were not scored.")
     model: Model

@@ -13,7 +13,7 @@ import numpy as np
 
 from schemas.bundle import BundleManifest
 from schemas.dead_letter import DeadLetterHeaders, Reason
-from schemas.verdict import Action, Status, verdict_id
+from schemas.verdict import BORDERLINE, Action, Status, verdict_id
 from schemas.wire import encode
 from worker.cloud_event import cloud_event
 from worker.policies import Policies
@@ -41,6 +41,7 @@ class Ruling(NamedTuple):
 
     scores: Sequence[float]
     over: Sequence[bool]  # by label
+    near: Sequence[bool]  # by label: to the threshold over which it is set, or to the one to remove
     review: bool  # whether any label is over its threshold
     remove: bool
     missing: bool  # the device could not score it
@@ -98,9 +99,12 @@ class Judge:
         ]
         if not thresholds:
             return []
-        over = scores >= np.stack([t.review for t in thresholds])
-        remove = scores >= np.stack([t.remove for t in thresholds])
-        columns = (scores, over, over.any(1), remove.any(1), np.isnan(scores).any(1))
+        review_at = np.stack([t.review for t in thresholds])
+        remove_at = np.stack([t.remove for t in thresholds])
+        over, remove = scores >= review_at, scores >= remove_at
+        distance = np.minimum(np.abs(scores - review_at), np.abs(scores - remove_at))
+        near = np.round(distance, DECIMALS) <= BORDERLINE
+        columns = (scores, over, near, over.any(1), remove.any(1), np.isnan(scores).any(1))
         return [Ruling(*row) for row in zip(*(c.tolist() for c in columns), strict=True)]
 
     def outcome(self, record: Record, entry: Refusal | Erasure, now: str | None = None) -> Outcome:
@@ -119,6 +123,7 @@ class Judge:
             )
             return self._refused(record, refusal, now)
         labels = list(compress(self._labels, ruling.over)) if ruling.review else []
+        borderline = list(compress(self._labels, ruling.near))
         action = Action.REVIEW if labels else Action.ALLOW
         if labels and ruling.remove:
             action = Action.REMOVE
@@ -129,11 +134,12 @@ class Judge:
             "status": Status.SCORED,
             "scores": dict(zip(self._labels, ruling.scores, strict=True)),
             "labels": labels,
+            "borderline": borderline,
             "action": action,
             "truncated": entry.truncated,
         }
         messages = self._verdict(record, event.id, action, payload, now)
-        return Outcome(record, entry, action, labels, messages)
+        return Outcome(record, entry, action, labels, messages, borderline)
 
     def _refused(self, record: Record, entry: Refusal, now: str) -> Outcome:
         """A comment that nobody judged is held for a person: tidegate fails closed."""
@@ -148,6 +154,7 @@ class Judge:
             "reason": entry.reason,
             "scores": {},
             "labels": [],
+            "borderline": [],
             "action": Action.REVIEW,
             "truncated": False,
         }

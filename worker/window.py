@@ -132,6 +132,7 @@ class Outcome(NamedTuple):
     action: str | None  # the verdict's, None for an erasure or where nobody could be told
     labels: Sequence[str]
     messages: Sequence[Outgoing]
+    borderline: Sequence[str] = ()  # labels whose score is hardly over a threshold, or under it
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from rig.make import TIMESTAMP, TOPIC, make_judge, make_judged, make_prepared, m
 from rig.stub import stub_manifest
 from schemas.dead_letter import Reason
 from schemas.labels import LABELS
-from schemas.verdict import Action, Flag, Status, Verdict, verdict_id
+from schemas.verdict import BORDERLINE, Action, Flag, Status, Verdict, verdict_id
 from worker.judge import DECIMALS
 from worker.settings import TopicSettings
 from worker.window import (
@@ -98,6 +98,42 @@ def test_scored_bytes_hold_to_the_contract(
     assert {b"c1"} == {m.key for m in outcome.messages}
     assert all(("traceparent" in dict(m.headers)) == bool(headers) for m in outcome.messages)
     assert all("other" not in dict(m.headers) for m in outcome.messages)
+
+
+@pytest.mark.parametrize(
+    ("score", "marked"),
+    [
+        (0.489999, []),
+        (0.49, ["severe_toxic"]),
+        (0.5, ["severe_toxic"]),
+        (0.51, ["severe_toxic"]),
+        (0.510001, []),
+        (0.94, ["severe_toxic"]),
+        (0.95, ["severe_toxic"]),
+        (0.96, ["severe_toxic"]),
+        (0.97, []),
+    ],
+)
+def test_a_score_as_close_to_a_threshold_as_company_may_move_it_is_marked(
+    score: float, marked: list[str]
+) -> None:
+    """On either side of the threshold to review, and of the one to remove."""
+    outcome = judge_one(make_record(7, value_of()), [0.1, score, 0.7, 0.0, 1.0, 0.3])
+
+    assert payload(outcome.messages[0])["borderline"] == marked == list(outcome.borderline)
+
+
+@given(scores=SCORE_ROWS, moves=lists(floats(-BORDERLINE, BORDERLINE), min_size=6, max_size=6))
+def test_what_is_not_marked_comes_out_the_same_in_any_company(
+    scores: list[float], moves: list[float]
+) -> None:
+    """No label that is not `borderline` is set or unset by a move within the bound."""
+    moved = [min(1.0, max(0.0, s + move)) for s, move in zip(scores, moves, strict=True)]
+    before, after = (judge_one(make_record(7, value_of()), each) for each in (scores, moved))
+
+    assert set(before.labels) ^ set(after.labels) <= set(before.borderline)
+    if not before.borderline:
+        assert before.action == after.action
 
 
 @given(

@@ -41,6 +41,7 @@ class Answer(NamedTuple):
         pieces: into which it was cut.
         reason: why it could not be scored.
         messages: for the stream, were it joined to one; none of what may not be kept.
+        borderline: labels whose score is hardly over a threshold, or under it.
     """
 
     scores: Sequence[float]
@@ -50,6 +51,7 @@ class Answer(NamedTuple):
     pieces: int
     reason: str | None = None
     messages: Sequence[Outgoing] = ()
+    borderline: Sequence[str] = ()
 
 
 class Rooms:
@@ -100,6 +102,14 @@ def _answer(outcome: Outcome, scores: Sequence[float], comment: CommentEvent) ->
     messages = () if isinstance(comment, Passing) else outcome.messages
     if isinstance(entry, Comment):
         pieces = len(entry.pieces)
-        return Answer(scores, outcome.labels, action, entry.truncated, pieces, None, messages)
+        return Answer(
+            scores,
+            outcome.labels,
+            action,
+            entry.truncated,
+            pieces,
+            messages=messages,
+            borderline=outcome.borderline,
+        )
     reason = str(entry.reason) if isinstance(entry, Refusal) else None
     return Answer((), (), action, False, 0, reason, messages)

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, NonNegativeInt, model_validator
 
 from schemas.contract import CommentId, Contract, ForeignContract, Name, Probability
-from schemas.verdict import Action, Model
+from schemas.verdict import BORDERLINE, Action, Model
 
 
 class CommentToScore(ForeignContract):
@@ -69,6 +69,9 @@ class Result(Contract):
     reason: str | None = Field(default=None, description="Why it was not scored.")
     scores: dict[str, Probability] = Field(description="By label, on the scale named below.")
     labels: list[str] = Field(description="The labels over the policy's thresholds.")
+    borderline: list[str] = Field(
+        description=f"The labels that are within {BORDERLINE:g} of a threshold of theirs."
+    )
     action: Action
     truncated: bool = Field(description="Parts of a very long comment were not scored.")
     pieces: NonNegativeInt = Field(description="Into which the comment was cut; the worst counts.")
