@@ -22,6 +22,7 @@ from worker.policies import load_policies
 from worker.prepare import Prepare
 from worker.publish import ExactlyOnce, Publish
 from worker.scoring.load import load_scorer
+from worker.scoring.time_limit import within
 from worker.settings import Settings
 from worker.shared import Shared, Stop
 from worker.tokenise import BundleTokeniser
@@ -51,7 +52,7 @@ def run_worker(settings: Settings) -> None:
     judge = Judge(bundle.manifest, policies, settings.topics)
     publish = _publisher(shared, judge)  # ends what a predecessor left open, before the model loads
     tokenise = tokeniser(bundle, settings)
-    score = load_scorer(bundle, settings.scoring, tokenise, shared.pulse)  # before any thread
+    scorer = load_scorer(bundle, settings.scoring, tokenise, shared.pulse)  # before any thread
     health = serve_health(shared, shared.metrics, shared.readiness.troubles)
     log.info(
         "worker started",
@@ -63,7 +64,9 @@ def run_worker(settings: Settings) -> None:
         slot=settings.slot,
         health_port=health.port,
     )
-    rooms = Rooms(Intake(shared), Prepare(settings.limits, tokenise), score, judge, publish)
+    prepare = Prepare(settings.limits, tokenise)
+    score = within(settings.scoring.time_limit_s, scorer)
+    rooms = Rooms(Intake(shared), prepare, score, judge, publish)
     spare_windows(settings.intake.max_messages)
     run(rooms, shared)
     log.info("worker stopped")

@@ -251,6 +251,11 @@ class ScoringSettings(Section):
     budget: PositiveInt | None = Field(
         default=None, description="Padded tokens in a micro-batch; default: the engine's."
     )
+    time_limit_s: PositiveFloat = Field(
+        default=300,
+        ge=10,
+        description="A window that the engine has not scored after so long ends the process.",
+    )
 
 
 class PublishSettings(Section):

@@ -41,6 +41,7 @@ from worker.prepare import Prepare
 from worker.publish import ExactlyOnce, Publish
 from worker.run import heed_signals, serve_health
 from worker.scoring.scorer import Scorer
+from worker.scoring.time_limit import within
 from worker.settings import load_settings
 from worker.shared import Shared, Stop
 from worker.topics import admin_client, check_topics
@@ -132,7 +133,7 @@ def main() -> None:
         int(os.environ.get("MEMORY_TOKENS", BUDGET)),
     )
     prepare = Prepare(settings.limits, points.after(device.tokenise, "tokenised"))
-    score = Scorer(device, manifest, BUDGET)
+    limited = within(settings.scoring.time_limit_s, Scorer(device, manifest, BUDGET))
 
     def prepared(fetched: Fetched) -> Prepared:
         points.passed("consumed")
@@ -140,7 +141,7 @@ def main() -> None:
 
     def scored(window: Prepared) -> Scored:
         log.info("on the device", records=len(window.entries))
-        result = score(window)
+        result = limited(window)
         log.info("scored", records=len(window.entries))
         points.passed("scored")
         return result

@@ -29,6 +29,7 @@ from worker.prepare import Prepare
 from worker.pulse import Pulse
 from worker.run import heed_signals, serve_health, tokeniser
 from worker.scoring.load import load_scorer
+from worker.scoring.time_limit import within
 from worker.settings import Settings
 from worker.shared import Shared, Stop
 from worker.topics import admin_client, check_topics
@@ -120,7 +121,8 @@ def _rooms(shared: Shared, bundle: Bundle, policies: Policies) -> Rooms:
     """Load the model."""
     settings = shared.settings
     tokenise = tokeniser(bundle, settings)
-    score = load_scorer(bundle, settings.scoring, tokenise, shared.pulse)
+    scorer = load_scorer(bundle, settings.scoring, tokenise, shared.pulse)
+    score = within(settings.scoring.time_limit_s, scorer)
     judge = Judge(bundle.manifest, policies, settings.topics, over_api=True)
     return Rooms(Prepare(settings.limits, tokenise), score, judge)
 

@@ -14,6 +14,7 @@ from worker.pulse import Pulse
 from worker.scoring import golden
 from worker.scoring.engine import Engine
 from worker.scoring.scorer import Scorer
+from worker.scoring.time_limit import time_limit
 from worker.settings import EngineChoice, ScoringSettings
 from worker.tokenise import Tokeniser
 
@@ -47,8 +48,9 @@ def load_scorer(
             f"set it to {longest} or more",
         )
     scorer = Scorer(engine, bundle.manifest, budget)
-    scorer.probabilities(tokenise([""])[0].ids)  # primes the engine
-    worst = golden.check(bundle, tokenise, scorer) if bundle.hashed else None
+    with time_limit(settings.time_limit_s):
+        scorer.probabilities(tokenise([""])[0].ids)  # primes the engine
+        worst = golden.check(bundle, tokenise, scorer) if bundle.hashed else None
     log.info(
         "engine ready",
         engine=engine.description,
