@@ -12,6 +12,7 @@ from schemas.dead_letter import Reason
 
 # Fixed for ever: a verdict's id must come out the same in every release.
 VERDICT_NAMESPACE: Final = UUID("6a0f6c2e-54a4-5b0e-9d36-0c6f1a3f7d10")
+_NAMESPACE_HASH: Final = hashlib.sha1(VERDICT_NAMESPACE.bytes, usedforsecurity=False)
 
 # As far as a score may move with what must not matter: the other comments of its batch, padding,
 # which of two like machines computed it. Every engine that we ship is tested against it.
@@ -26,7 +27,9 @@ def verdict_id(topic: str, partition: int, offset: int, bundle_version: str) -> 
     Source: RFC 9562, section 5.5 (UUID version 5).
     """
     name = f"{topic}/{partition}/{offset}/{bundle_version}".encode()
-    found = hashlib.sha1(VERDICT_NAMESPACE.bytes + name, usedforsecurity=False).hexdigest()
+    sha1 = _NAMESPACE_HASH.copy()
+    sha1.update(name)
+    found = sha1.hexdigest()
     variant = "89ab"[int(found[16], 16) & 3]
     return f"{found[:8]}-{found[8:12]}-5{found[13:16]}-{variant}{found[17:20]}-{found[20:32]}"
 

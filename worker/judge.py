@@ -10,6 +10,7 @@ from itertools import compress
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from orjson import Fragment
 
 from schemas.bundle import BundleManifest
 from schemas.dead_letter import DeadLetterHeaders, Reason
@@ -31,6 +32,10 @@ from worker.window import (
 )
 
 DECIMALS: Final = 6  # of a probability
+
+# Plain strings for the payloads: the encoder looks an enum's value up, comment by comment.
+SCORED, HELD = Status.SCORED.value, Status.HELD.value
+ALLOW, REVIEW = Action.ALLOW.value, Action.REVIEW.value
 
 # W3C Trace Context, each with the bytes that the standard grants it: a larger one is no trace.
 PASSED_ON: Final = {"traceparent": 64, "tracestate": 512}
@@ -68,7 +73,7 @@ class Judge:
     ) -> None:
         self._labels = manifest.labels
         self._version = manifest.version
-        self._model = {"name": manifest.name, "version": manifest.version}
+        self._model = Fragment(encode({"name": manifest.name, "version": manifest.version}))
         self._policies = policies
         self._topics = topics
         self._over_api = over_api
@@ -127,18 +132,19 @@ class Judge:
         action = Action.REVIEW if labels else Action.ALLOW
         if labels and ruling.remove:
             action = Action.REMOVE
-        payload: dict[str, Any] = {
+        verdict: dict[str, Any] = {
+            "verdict_id": self._id(record),
             "comment_id": event.id,
             "revision": event.revision,
             "community": event.community,
-            "status": Status.SCORED,
+            "status": SCORED,
             "scores": dict(zip(self._labels, ruling.scores, strict=True)),
             "labels": labels,
             "borderline": borderline,
-            "action": action,
+            "action": action.value,
             "truncated": entry.truncated,
         }
-        messages = self._verdict(record, event.id, action, payload, now)
+        messages = self._messages(record, verdict, now)
         return Outcome(record, entry, action, labels, messages, borderline)
 
     def _refused(self, record: Record, entry: Refusal, now: str) -> Outcome:
@@ -146,45 +152,44 @@ class Judge:
         letters = () if self._over_api else (self._dead_letter(record, entry),)
         if entry.comment_id is None:
             return Outcome(record, entry, None, (), letters)
-        payload: dict[str, Any] = {
+        verdict: dict[str, Any] = {
+            "verdict_id": self._id(record),
             "comment_id": entry.comment_id,
             "revision": entry.revision,
             "community": entry.community,
-            "status": Status.HELD,
-            "reason": entry.reason,
+            "status": HELD,
+            "reason": entry.reason.value,
             "scores": {},
             "labels": [],
             "borderline": [],
-            "action": Action.REVIEW,
+            "action": REVIEW,
             "truncated": False,
         }
-        verdict = self._verdict(record, entry.comment_id, Action.REVIEW, payload, now)
-        return Outcome(record, entry, Action.REVIEW, (), (*letters, *verdict))
+        messages = self._messages(record, verdict, now)
+        return Outcome(record, entry, Action.REVIEW, (), (*letters, *messages))
 
-    def _verdict(
-        self, record: Record, comment_id: str, action: Action, payload: dict[str, Any], now: str
-    ) -> Sequence[Outgoing]:
-        """Return the verdict, and the flag where the action is not allow."""
+    def _id(self, record: Record) -> str:
         topic, number = record.partition
-        identity = verdict_id(topic, number, record.offset, self._version)
-        value = encode(
-            {
-                "verdict_id": identity,
-                **payload,
-                "model": self._model,
-                "policy": self._policies.version,
-                "scored_at": now,
-                "source": None if self._over_api else _source(record),
-            }
+        return verdict_id(topic, number, record.offset, self._version)
+
+    def _messages(self, record: Record, verdict: dict[str, Any], now: str) -> Sequence[Outgoing]:
+        """Finish a verdict; return it, and the flag where the action is not allow."""
+        verdict["model"] = self._model
+        verdict["policy"] = self._policies.version
+        verdict["scored_at"] = now
+        verdict["source"] = None if self._over_api else _source(record)
+        identity, key, value = (
+            verdict["verdict_id"],
+            verdict["comment_id"].encode(),
+            encode(verdict),
         )
-        key = comment_id.encode()
-        passed_on = _passed_on(record.headers)
-        headers = [*cloud_event("verdict", identity, now), *passed_on]
-        verdict = Outgoing(self._topics.verdicts, key, value, headers)
-        if action is Action.ALLOW:
-            return (verdict,)
-        headers = [*cloud_event("flag", identity, now), *passed_on]
-        return verdict, Outgoing(self._topics.flags, key, value, headers)
+        passed_on = _passed_on(record.headers) if record.headers else ()
+        headers = (*cloud_event("verdict", identity, now), *passed_on)
+        message = Outgoing(self._topics.verdicts, key, value, headers)
+        if verdict["action"] == ALLOW:
+            return (message,)
+        headers = (*cloud_event("flag", identity, now), *passed_on)
+        return message, Outgoing(self._topics.flags, key, value, headers)
 
     def _tombstones(self, record: Record, erasure: Erasure) -> Sequence[Outgoing]:
         """Pass an erasure on, so that compaction forgets what was said of the comment."""

@@ -90,15 +90,15 @@ class Prepare:
 
     def _too_heavy(self, record: Record) -> tuple[Reason, str] | None:
         """Say what about a record is too heavy to look into."""
-        limits = self._limits
-        for reason, unit, found, most in (
-            (Reason.KEY_TOO_LARGE, "bytes", len(record.key or b""), limits.key_bytes),
-            (Reason.VALUE_TOO_LARGE, "bytes", len(record.value or b""), limits.value_bytes),
-            (Reason.TOO_MANY_HEADERS, "headers", len(record.headers), limits.headers),
-            (Reason.HEADERS_TOO_LARGE, "bytes", _weight(record.headers), limits.header_bytes),
-        ):
-            if found > most:
-                return reason, f"{found:,} {unit}, at most {most:,} are allowed"
+        limits, headers = self._limits, record.headers
+        if (found := len(record.key or b"")) > limits.key_bytes:
+            return Reason.KEY_TOO_LARGE, _over(found, limits.key_bytes)
+        if (found := len(record.value or b"")) > limits.value_bytes:
+            return Reason.VALUE_TOO_LARGE, _over(found, limits.value_bytes)
+        if (found := len(headers)) > limits.headers:
+            return Reason.TOO_MANY_HEADERS, _over(found, limits.headers, "headers")
+        if headers and (found := _weight(headers)) > limits.header_bytes:
+            return Reason.HEADERS_TOO_LARGE, _over(found, limits.header_bytes)
         return None
 
     def _bounded(self, text: str) -> tuple[str, bool]:
@@ -119,6 +119,10 @@ class Prepare:
                 return [None]
         middle = len(texts) // 2
         return self._tokenised(texts[:middle]) + self._tokenised(texts[middle:])
+
+
+def _over(found: int, most: int, unit: str = "bytes") -> str:
+    return f"{found:,} {unit}, at most {most:,} are allowed"
 
 
 def _weight(headers: Headers) -> int:

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -128,11 +128,17 @@ def worker(settings: dict[str, str], *command: str) -> Iterator[Run]:
 
 def await_records(run: Run, count: int, timeout_s: float) -> None:
     """Wait until so many records are committed."""
+    await_all([run], count, timeout_s)
+
+
+def await_all(runs: Sequence[Run], count: int, timeout_s: float) -> None:
+    """Wait until so many records are committed by workers together."""
     end = monotonic() + timeout_s
-    while run.records < count:
-        if run.process.poll() is not None or monotonic() > end:
-            raise RuntimeError(f"{run.records} of {count} records; {''.join(run.other[-5:])}")
+    while sum(run.records for run in runs) < count:
+        for run in runs:
+            if run.process.poll() is not None or monotonic() > end:
+                raise RuntimeError(f"{run.records} of {count} records; {''.join(run.other[-5:])}")
         try:
-            run.process.wait(0.05)
+            runs[0].process.wait(0.05)
         except subprocess.TimeoutExpired:
             continue
