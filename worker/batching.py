@@ -1,6 +1,12 @@
-"""Pieces to micro-batches of like length under a token budget."""
+"""Pieces to micro-batches under a token budget, and how a micro-batch lies in memory.
 
+Some engines compute rectangles: every row is filled up to the longest. Others compute tokens
+end to end, with no padding at all. What a micro-batch costs follows from that.
+"""
+
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate, chain
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -12,18 +18,27 @@ from schemas.errors import ScoringError
 # and a quarter of its speed goes into building; padding to 8 costs 4 %.
 WIDTH: Final = 8
 
-Ids = NDArray[np.int64]
+Piece = Sequence[int]  # token ids, [CLS] and [SEP] included
+MicroBatch = Sequence[Piece]  # what the device gets at once
 
 
-class MicroBatch(NamedTuple):
-    """What the device gets at once.
+class Padded(NamedTuple):
+    """Pieces side by side. Both are [rows, width] int64; `mask` is 1 where there is a token."""
 
-    `ids` and `mask` are [rows, width]; `places` says which piece of the window a row is.
+    ids: NDArray[np.int64]
+    mask: NDArray[np.int64]
+
+
+class Flat(NamedTuple):
+    """Pieces end to end, nothing between them. All three are int32.
+
+    `ids` and `positions` are [tokens]; positions start at 0 in each piece. `bounds` is
+    [pieces + 1]: piece i is tokens bounds[i] to bounds[i + 1].
     """
 
-    ids: Ids
-    mask: Ids
-    places: Sequence[int]
+    ids: NDArray[np.int32]
+    positions: NDArray[np.int32]
+    bounds: NDArray[np.int32]
 
 
 class OverBudgetError(ScoringError):
@@ -35,14 +50,21 @@ def width_of(length: int) -> int:
     return -(-length // WIDTH) * WIDTH
 
 
-def micro_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
+def cost_of(length: int, *, pads: bool) -> int:
+    """Return what a piece of `length` tokens costs by itself, in tokens that are computed."""
+    return width_of(length) if pads else length
+
+
+def micro_batches(lengths: Sequence[int], budget: int, *, pads: bool) -> list[list[int]]:
     """Cut a window into micro-batches of like length under a token budget.
 
-    A batch costs what the device computes, padding included: rows x the longest one's width.
+    A batch costs what the device computes: rows x the longest one's width where it pads, the
+    sum of the lengths where it does not.
 
     Args:
         lengths: tokens in each of the window's n pieces, every one at least 1.
-        budget: padded tokens that one micro-batch may cost.
+        budget: tokens that one micro-batch may cost.
+        pads: whether the device fills rows up.
 
     Returns:
         Indices into `lengths`, each of 0..n-1 once; longest batch first, so that a
@@ -50,30 +72,44 @@ def micro_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
     Raises:
         OverBudgetError: a piece alone is over the budget.
-    Source: the padded cost is that of text-embeddings-inference, core/src/queue.rs.
+    Source: both costs are those of text-embeddings-inference, core/src/queue.rs.
     """
     order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
-    if order and width_of(lengths[order[0]]) > budget:
+    if order and (longest := cost_of(lengths[order[0]], pads=pads)) > budget:
         raise OverBudgetError(
-            f"longest piece: {width_of(lengths[order[0]])} tokens, budget: {budget}",
+            f"longest piece: {longest} tokens, budget: {budget}",
             "raise TIDEGATE_SCORING__BUDGET",
         )
+    ends = list(accumulate((lengths[place] for place in order), initial=0))
     batches: list[list[int]] = []
     start = 0
     while start < len(order):
-        rows = budget // width_of(lengths[order[start]])
-        batches.append(order[start : start + rows])
-        start += rows
+        if pads:
+            stop = start + budget // width_of(lengths[order[start]])
+        else:
+            stop = bisect_right(ends, ends[start] + budget) - 1
+        batches.append(order[start:stop])
+        start = stop
     return batches
 
 
-def padded(pieces: Sequence[Sequence[int]], places: Sequence[int], pad_id: int) -> MicroBatch:
-    """Lay pieces side by side, the short ones filled up with `pad_id`."""
-    width = width_of(max(len(pieces[place]) for place in places))
-    ids = np.full((len(places), width), pad_id, dtype=np.int64)
-    mask = np.zeros((len(places), width), dtype=np.int64)
-    for row, place in enumerate(places):
-        length = len(pieces[place])
-        ids[row, :length] = pieces[place]
-        mask[row, :length] = 1
-    return MicroBatch(ids, mask, places)
+def padded(pieces: MicroBatch) -> Padded:
+    """Lay pieces side by side, the short ones filled up with zeros that the mask hides."""
+    width = width_of(max(map(len, pieces)))
+    ids = np.zeros((len(pieces), width), dtype=np.int64)
+    mask = np.zeros((len(pieces), width), dtype=np.int64)
+    for row, piece in enumerate(pieces):
+        ids[row, : len(piece)] = piece
+        mask[row, : len(piece)] = 1
+    return Padded(ids, mask)
+
+
+def flat(pieces: MicroBatch) -> Flat:
+    """Lay pieces end to end."""
+    lengths = np.fromiter(map(len, pieces), np.int32, len(pieces))
+    bounds = np.zeros(len(pieces) + 1, dtype=np.int32)
+    np.cumsum(lengths, out=bounds[1:])
+    tokens = int(bounds[-1])
+    ids = np.fromiter(chain.from_iterable(pieces), np.int32, tokens)
+    positions = np.arange(tokens, dtype=np.int32) - np.repeat(bounds[:-1], lengths)
+    return Flat(ids, positions, bounds)

@@ -249,7 +249,8 @@ class ScoringSettings(Section):
         default=None, description="Requests at once, a thread each; default: one a core."
     )
     budget: PositiveInt | None = Field(
-        default=None, description="Padded tokens in a micro-batch; default: the engine's."
+        default=None,
+        description="Tokens in a micro-batch, padding included; default: the engine's.",
     )
     time_limit_s: PositiveFloat = Field(
         default=300,

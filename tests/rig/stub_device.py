@@ -14,7 +14,7 @@ import numpy as np
 
 from rig.points import Points
 from rig.stub import stub_manifest, stub_scores
-from worker.batching import MicroBatch
+from worker.batching import MicroBatch, padded
 from worker.scoring.engine import DeviceMemoryError, Logits
 from worker.tokenise import Pieces
 
@@ -36,6 +36,7 @@ class StubDevice:
     description = "stub"
     budget = BUDGET
     requests = 1
+    pads = True
 
     def __init__(self, points: Points, seconds: float = 0, memory: int = BUDGET) -> None:
         self._points = points
@@ -51,12 +52,13 @@ class StubDevice:
     def logits(self, batches: Sequence[MicroBatch]) -> list[Logits]:
         """Return the logits of each micro-batch, in order."""
         Event().wait(self._seconds)
-        for batch in batches:
+        rows = [padded(batch).ids for batch in batches]
+        for ids in rows:
             self._points.passed("micro_batch")
-            if batch.ids.size > self._memory:
+            if ids.size > self._memory:
                 raise DeviceMemoryError("stub: out of memory")
-        numbers = [batch.ids[:, 0].tolist() for batch in batches]
-        return [np.array([self._logits.pop(n) for n in rows], np.float32) for rows in numbers]
+        numbers = [ids[:, 0].tolist() for ids in rows]
+        return [np.array([self._logits.pop(n) for n in batch], np.float32) for batch in numbers]
 
     def _pieces(self, text: str) -> Pieces:
         number = next(self._numbers)

@@ -1,54 +1,91 @@
 """Micro-batches: nothing lost, nothing doubled, nothing over the budget."""
 
+from collections.abc import Sequence
 from itertools import chain, pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis.strategies import integers, lists
+from hypothesis.strategies import booleans, integers, lists
 
-from worker.batching import WIDTH, OverBudgetError, micro_batches, padded, width_of
+from worker.batching import (
+    WIDTH,
+    OverBudgetError,
+    cost_of,
+    flat,
+    micro_batches,
+    padded,
+    width_of,
+)
 
 LENGTHS = lists(integers(1, 512), max_size=400)
+BUDGET = integers(512, 16_384)
+PIECES = lists(lists(integers(1, 999), min_size=1, max_size=30), min_size=1, max_size=12)
 
 
-@given(lengths=LENGTHS, budget=integers(512, 16_384))
-def test_every_piece_is_in_exactly_one_batch_within_budget(lengths: list[int], budget: int) -> None:
+def computed(lengths: Sequence[int], *, pads: bool) -> int:
+    """Return the tokens that a device computes for pieces of such lengths at once."""
+    return len(lengths) * width_of(max(lengths)) if pads else sum(lengths)
+
+
+@given(lengths=LENGTHS, budget=BUDGET, pads=booleans())
+def test_every_piece_is_in_exactly_one_batch_within_budget(
+    lengths: list[int], budget: int, *, pads: bool
+) -> None:
     """Cutting a window loses no piece, doubles none and never overspends."""
-    batches = micro_batches(lengths, budget)
+    batches = micro_batches(lengths, budget, pads=pads)
 
     assert list(range(len(lengths))) == sorted(chain.from_iterable(batches))
-    assert all(len(b) * width_of(max(lengths[i] for i in b)) <= budget for b in batches)
+    assert all(computed([lengths[i] for i in b], pads=pads) <= budget for b in batches)
 
 
-@given(lengths=LENGTHS, budget=integers(512, 16_384))
-def test_the_longest_pieces_come_first_of_all(lengths: list[int], budget: int) -> None:
+@given(lengths=LENGTHS, budget=BUDGET, pads=booleans())
+def test_the_longest_pieces_come_first_of_all(
+    lengths: list[int], budget: int, *, pads: bool
+) -> None:
     """A budget too large for the device's memory shows at the first batch."""
-    order = [lengths[i] for i in chain.from_iterable(micro_batches(lengths, budget))]
+    batches = micro_batches(lengths, budget, pads=pads)
+    order = [lengths[i] for i in chain.from_iterable(batches)]
 
     assert all(left >= right for left, right in pairwise(order))
 
 
-@given(lengths=LENGTHS, budget=integers(512, 16_384))
-def test_no_batch_could_take_the_next_one_in(lengths: list[int], budget: int) -> None:
-    """Each batch but the last is as full as its longest row allows."""
-    batches = micro_batches(lengths, budget)
+@given(lengths=LENGTHS, budget=BUDGET, pads=booleans())
+def test_no_batch_could_take_the_next_one_in(
+    lengths: list[int], budget: int, *, pads: bool
+) -> None:
+    """Each batch but the last is as full as the budget allows."""
+    batches = micro_batches(lengths, budget, pads=pads)
 
-    for batch in batches[:-1]:
-        assert (len(batch) + 1) * width_of(lengths[batch[0]]) > budget
+    for batch, following in pairwise(batches):
+        with_next = [lengths[i] for i in (*batch, following[0])]
+        assert computed(with_next, pads=pads) > budget
 
 
-def test_a_piece_over_the_budget_is_named_with_both_numbers() -> None:
+@given(lengths=LENGTHS, budget=BUDGET)
+def test_without_padding_there_are_no_more_batches_than_with_it(
+    lengths: list[int], budget: int
+) -> None:
+    """What the device need not compute leaves room."""
+    end_to_end = micro_batches(lengths, budget, pads=False)
+
+    assert len(end_to_end) <= len(micro_batches(lengths, budget, pads=True))
+
+
+@pytest.mark.parametrize(("pads", "takes"), [(True, 104), (False, 101)])
+def test_a_piece_over_the_budget_is_named_with_both_numbers(*, pads: bool, takes: int) -> None:
     """The message holds what the piece takes, what there is, and what to raise."""
-    with pytest.raises(OverBudgetError, match="longest piece: 104 tokens, budget: 100") as caught:
-        micro_batches([3, 100, 5], budget=100)
+    named = f"longest piece: {takes} tokens, budget: 100"
+    with pytest.raises(OverBudgetError, match=named) as caught:
+        micro_batches([3, 101, 5], budget=100, pads=pads)
 
     assert caught.value.hint == "raise TIDEGATE_SCORING__BUDGET"
 
 
-def test_an_empty_window_makes_no_batch() -> None:
+@pytest.mark.parametrize("pads", [True, False])
+def test_an_empty_window_makes_no_batch(*, pads: bool) -> None:
     """A window of dead letters alone has no pieces."""
-    assert micro_batches([], budget=8) == []
+    assert micro_batches([], budget=8, pads=pads) == []
 
 
 @given(length=integers(1, 100_000))
@@ -58,16 +95,33 @@ def test_a_width_is_the_next_multiple_of_eight(length: int) -> None:
     assert 0 <= width_of(length) - length < WIDTH
 
 
-@given(pieces=lists(lists(integers(1, 999), min_size=1, max_size=30), min_size=1, max_size=12))
+@given(length=integers(1, 512), pads=booleans())
+def test_a_piece_costs_what_it_costs_in_a_batch_of_its_own(length: int, *, pads: bool) -> None:
+    """So that no budget that takes it refuses it."""
+    assert computed([length], pads=pads) == cost_of(length, pads=pads)
+
+
+@given(pieces=PIECES)
 def test_the_mask_covers_tokens_and_nothing_else(pieces: list[list[int]]) -> None:
-    """Each row reads as its piece under the mask, and as padding outside it."""
-    places = list(reversed(range(len(pieces))))
+    """Each row reads as its piece under the mask, and as zeros outside it."""
+    found = padded(pieces)
 
-    batch = padded(pieces, places, pad_id=7)
+    assert (len(pieces), width_of(max(map(len, pieces)))) == found.ids.shape == found.mask.shape
+    for piece, ids, mask in zip(pieces, found.ids, found.mask, strict=True):
+        assert piece == ids[mask == 1].tolist()
+        assert np.all(ids[mask == 0] == 0)
+        assert [1] * len(piece) == mask[: len(piece)].tolist()
 
-    assert places == list(batch.places)
-    assert (len(pieces), width_of(max(map(len, pieces)))) == batch.ids.shape == batch.mask.shape
-    for row, place in enumerate(places):
-        assert pieces[place] == batch.ids[row][batch.mask[row] == 1].tolist()
-        assert np.all(batch.ids[row][batch.mask[row] == 0] == 7)
-        assert [1] * len(pieces[place]) == batch.mask[row][: len(pieces[place])].tolist()
+
+@given(pieces=PIECES)
+def test_end_to_end_there_is_nothing_but_tokens(pieces: list[list[int]]) -> None:
+    """Each piece reads as itself between its bounds, and its positions begin at 0."""
+    found = flat(pieces)
+
+    assert list(chain.from_iterable(pieces)) == found.ids.tolist()
+    assert found.bounds[0] == 0
+    assert len(found.ids) == len(found.positions) == found.bounds[-1]
+    for piece, (start, stop) in zip(pieces, pairwise(found.bounds), strict=True):
+        assert piece == found.ids[start:stop].tolist()
+        assert list(range(len(piece))) == found.positions[start:stop].tolist()
+    assert {part.dtype for part in found} == {np.dtype(np.int32)}

@@ -124,6 +124,7 @@ class Engine:
     description = "fake"
     budget = 4_096
     requests = 1
+    pads = True
 
     def __init__(self, off: float = 0.0, off_in_company: float = 0.0) -> None:
         self._off, self._in_company = off, off_in_company
@@ -132,8 +133,8 @@ class Engine:
         """Return the logits of each row."""
         return [
             np.full(
-                (len(b.places), len(LABELS)),
-                self._off + (self._in_company if len(b.places) > 1 else 0),
+                (len(b), len(LABELS)),
+                self._off + (self._in_company if len(b) > 1 else 0),
                 dtype=np.float32,
             )
             for b in batches

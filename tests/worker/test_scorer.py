@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis.strategies import integers, lists
+from hypothesis.strategies import booleans, integers, lists
 
 from rig.make import make_fetched, make_record
 from rig.stub import stub_manifest
 from schemas.bundle import BundleManifest
 from schemas.comment import CommentEvent
 from schemas.errors import ScoringError
-from worker.batching import MicroBatch, width_of
+from worker.batching import MicroBatch, cost_of, width_of
 from worker.scoring.engine import DeviceMemoryError, Logits
 from worker.scoring.scorer import Scorer
 from worker.window import Comment, Entry, Erasure, Prepared
@@ -28,25 +28,27 @@ def logits_of(piece: Sequence[int]) -> list[float]:
 
 
 class FakeEngine:
-    """Sees each row through its mask, and has room for so many padded tokens at once."""
+    """Has room for so many tokens at once, counted as an engine counts that pads, or does not."""
 
     description = "fake"
     budget = 4_096
     requests = 1
 
-    def __init__(self, room: int = 1_000_000) -> None:
+    def __init__(self, room: int = 1_000_000, *, pads: bool = True) -> None:
         self.room = room
-        self.tried: list[tuple[int, int]] = []
+        self.pads = pads
+        self.tried: list[list[int]] = []  # the lengths in each micro-batch
 
     def logits(self, batches: Sequence[MicroBatch]) -> list[Logits]:
         """Return the logits of each row."""
         results = []
         for batch in batches:
-            self.tried.append(batch.ids.shape)
-            if batch.ids.size > self.room:
+            lengths = [len(piece) for piece in batch]
+            self.tried.append(lengths)
+            padded = len(batch) * width_of(max(lengths))
+            if (padded if self.pads else sum(lengths)) > self.room:
                 raise DeviceMemoryError("no room")
-            rows = [ids[mask == 1] for ids, mask in zip(batch.ids, batch.mask, strict=True)]
-            results.append(np.array([logits_of(row) for row in rows], dtype=np.float32))
+            results.append(np.array([logits_of(piece) for piece in batch], dtype=np.float32))
         return results
 
 
@@ -71,12 +73,12 @@ def a_window(comments: Sequence[Sequence[Sequence[int]]]) -> Prepared:
     return Prepared(make_fetched(records), entries, pieces, 0)
 
 
-@given(pieces=PIECES, budget=integers(40, 400))
+@given(pieces=PIECES, budget=integers(40, 400), pads=booleans())
 def test_each_piece_gets_its_own_calibrated_probabilities(
-    pieces: list[list[int]], budget: int
+    pieces: list[list[int]], budget: int, *, pads: bool
 ) -> None:
     """Whatever company it had in its batch, and whatever the budget."""
-    found = Scorer(FakeEngine(), calibrated(2.0, -1.0), budget).probabilities(pieces)
+    found = Scorer(FakeEngine(pads=pads), calibrated(2.0, -1.0), budget).probabilities(pieces)
 
     expected = [[1 / (1 + math.exp(-(2 * x - 1))) for x in logits_of(p)] for p in pieces]
     assert (len(pieces), LABELS) == found.shape
@@ -104,15 +106,16 @@ def test_a_window_without_comments_has_no_scores() -> None:
     assert found.shape == (0, LABELS)
 
 
-@given(pieces=PIECES, room=integers(1, 600), budget=integers(40, 4_096))
+@given(pieces=PIECES, room=integers(1, 600), budget=integers(40, 4_096), pads=booleans())
 def test_out_of_memory_gives_up_on_nothing_that_fits(
-    pieces: list[list[int]], room: int, budget: int
+    pieces: list[list[int]], room: int, budget: int, *, pads: bool
 ) -> None:
     """Every piece that fits the device alone is scored rightly; the others have NaN."""
-    found = Scorer(FakeEngine(room), calibrated(1.0, 0.0), budget).probabilities(pieces)
+    engine = FakeEngine(room, pads=pads)
+    found = Scorer(engine, calibrated(1.0, 0.0), budget).probabilities(pieces)
 
     for row, piece in zip(found, pieces, strict=True):
-        if width_of(len(piece)) <= room:
+        if cost_of(len(piece), pads=pads) <= room:
             assert np.allclose([1 / (1 + math.exp(-x)) for x in logits_of(piece)], row, atol=1e-6)
         else:
             assert np.isnan(row).all()
@@ -128,7 +131,16 @@ def test_the_budget_stays_halved() -> None:
 
     scorer.probabilities(pieces)
 
-    assert {(12, 8), (2, 8)} == set(engine.tried)
+    assert engine.tried == [[8] * 12] * 4 + [[8] * 2]
+
+
+def test_an_engine_that_does_not_pad_gets_more_into_a_budget() -> None:
+    """A long piece among short ones costs what it has, and makes the others no wider."""
+    engine = FakeEngine(pads=False)
+
+    Scorer(engine, stub_manifest(), budget=100).probabilities([[1] * 60, *[[1] * 3] * 10])
+
+    assert [[60, *[3] * 10]] == engine.tried
 
 
 def test_a_halved_budget_still_takes_a_long_piece() -> None:
@@ -160,7 +172,7 @@ def test_extreme_logits_are_probabilities_all_the_same(logit: float) -> None:
 
     class Extreme(FakeEngine):
         def logits(self, batches: Sequence[MicroBatch]) -> list[Logits]:
-            return [np.full((len(b.places), LABELS), logit, dtype=np.float32) for b in batches]
+            return [np.full((len(b), LABELS), logit, dtype=np.float32) for b in batches]
 
     found = Scorer(Extreme(), stub_manifest(), 512).probabilities([[1]])
 

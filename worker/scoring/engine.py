@@ -21,8 +21,13 @@ class Engine(Protocol):
         ...
 
     @property
+    def pads(self) -> bool:
+        """Whether it fills rows up to the longest: that decides what a micro-batch costs."""
+        ...
+
+    @property
     def budget(self) -> int:
-        """Padded tokens in a micro-batch at which this engine is at its best."""
+        """What a micro-batch costs at which this engine is at its best, in tokens."""
         ...
 
     @property
@@ -31,7 +36,7 @@ class Engine(Protocol):
         ...
 
     def logits(self, batches: Sequence[MicroBatch]) -> list[Logits]:
-        """Return the logits of each micro-batch, [rows, labels], in order.
+        """Return the logits of each micro-batch, [pieces, labels], in order.
 
         Raises:
             DeviceMemoryError: a micro-batch does not fit; a smaller one may.

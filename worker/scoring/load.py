@@ -8,7 +8,7 @@ import structlog
 
 from schemas.bundle import FLOAT_WEIGHTS, INT8_MODEL, TOKENIZER, verify
 from schemas.errors import BundleError, SettingsError
-from worker.batching import width_of
+from worker.batching import cost_of
 from worker.bundle import Bundle
 from worker.pulse import Pulse
 from worker.scoring import golden
@@ -41,7 +41,7 @@ def load_scorer(
     choice, why = _choose(bundle, settings.engine)
     engine = _engine(choice, why, bundle, settings, pulse)
     budget = settings.budget or engine.budget
-    longest = width_of(bundle.manifest.max_length)
+    longest = cost_of(bundle.manifest.max_length, pads=engine.pads)
     if budget < longest:
         raise SettingsError(
             f"TIDEGATE_SCORING__BUDGET is {budget} tokens, a piece of this bundle takes {longest}",

@@ -15,7 +15,7 @@ import numpy as np
 import openvino as ov
 
 from schemas.errors import ScoringError
-from worker.batching import MicroBatch
+from worker.batching import MicroBatch, padded
 from worker.pulse import Pulse
 from worker.scoring.engine import Logits
 
@@ -34,6 +34,7 @@ class OpenVinoInt8:
         ScoringError: the file cannot be compiled for this CPU.
     """
 
+    pads = True
     budget = BUDGET
 
     def __init__(self, model: Path, threads: int | None, pulse: Pulse) -> None:
@@ -60,7 +61,7 @@ class OpenVinoInt8:
         return f"openvino int8 with {self._number_type} on {self.requests} threads"
 
     def logits(self, batches: Sequence[MicroBatch]) -> list[Logits]:
-        """Return the logits of each micro-batch, [rows, labels], in order.
+        """Return the logits of each micro-batch, [pieces, labels], in order.
 
         Raises:
             ScoringError: the engine failed; the process must end.
@@ -69,7 +70,8 @@ class OpenVinoInt8:
         caller = current_thread().name
         try:
             for number, batch in enumerate(batches):
-                inputs = {"input_ids": batch.ids, "attention_mask": batch.mask}
+                rows = padded(batch)
+                inputs = {"input_ids": rows.ids, "attention_mask": rows.mask}
                 self._requests.start_async(inputs, (results, number, caller))
             self._requests.wait_all()
         except RuntimeError as error:

@@ -7,7 +7,7 @@ import numpy as np
 import structlog
 
 from schemas.bundle import BundleManifest
-from worker.batching import micro_batches, padded, width_of
+from worker.batching import Piece, cost_of, micro_batches
 from worker.scoring.engine import DeviceMemoryError, Engine
 from worker.window import Comment, Prepared, Probabilities, Scored
 
@@ -20,16 +20,12 @@ class Scorer:
     Args:
         engine: computes the logits.
         manifest: labels in the order of the logits, and their calibration.
-        budget: padded tokens in a micro-batch; halved for good when memory runs out.
-        pad_id: the token that fills rows up.
+        budget: what a micro-batch may cost, in tokens; halved for good when memory runs out.
     """
 
-    def __init__(
-        self, engine: Engine, manifest: BundleManifest, budget: int, pad_id: int = 0
-    ) -> None:
+    def __init__(self, engine: Engine, manifest: BundleManifest, budget: int) -> None:
         self._engine = engine
         self._budget = budget
-        self._pad_id = pad_id
         calibration = [manifest.calibration[label] for label in manifest.labels]
         self._slope = np.array([c.slope for c in calibration])
         self._intercept = np.array([c.intercept for c in calibration])
@@ -53,16 +49,19 @@ class Scorer:
             scores = np.empty((0, len(self._slope)))
         return Scored(prepared, scores, monotonic() - start)
 
-    def probabilities(self, pieces: Sequence[Sequence[int]]) -> Probabilities:
+    def probabilities(self, pieces: Sequence[Piece]) -> Probabilities:
         """Return the calibrated probabilities of pieces, float64 [pieces, labels], in order."""
         logits = np.full((len(pieces), len(self._slope)), np.nan)
         rest = list(range(len(pieces)))
         while rest:
             lengths = [len(pieces[place]) for place in rest]
-            batches = micro_batches(lengths, self._budget_of(lengths))
+            budget = self._budget_of(lengths)
+            batches = micro_batches(lengths, budget, pads=self._engine.pads)
             placed = [[rest[number] for number in batch] for batch in batches]
             try:
-                found = self._engine.logits([padded(pieces, b, self._pad_id) for b in placed])
+                found = self._engine.logits(
+                    [[pieces[place] for place in batch] for batch in placed]
+                )
             except DeviceMemoryError:
                 rest = self._halved(rest, pieces, longest=placed[0][0])
                 continue
@@ -77,13 +76,14 @@ class Scorer:
         A small window is shared out among the engine's requests, or all but one would idle.
         Memory that ran out over short pieces is no reason not to try a long one alone.
         """
-        widths = [width_of(length) for length in lengths]
-        share = -(-sum(widths) // self._engine.requests)
-        return max(*widths, min(self._budget, share))
+        costs = [cost_of(length, pads=self._engine.pads) for length in lengths]
+        share = -(-sum(costs) // self._engine.requests)
+        return max(*costs, min(self._budget, share))
 
-    def _halved(self, rest: list[int], pieces: Sequence[Sequence[int]], longest: int) -> list[int]:
+    def _halved(self, rest: list[int], pieces: Sequence[Piece], longest: int) -> list[int]:
         """Halve the budget, or give up on a piece that does not fit even alone."""
-        if self._budget <= width_of(len(pieces[longest])):  # no batch cost more than this piece
+        alone = cost_of(len(pieces[longest]), pads=self._engine.pads)
+        if self._budget <= alone:  # no batch cost more than this piece
             return [place for place in rest if place != longest]
         self._budget //= 2
         log.warning("budget halved: the device ran out of memory", budget=self._budget)

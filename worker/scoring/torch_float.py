@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from schemas.bundle import CONFIG
 from schemas.errors import BundleError, ScoringError
-from worker.batching import MicroBatch
+from worker.batching import MicroBatch, padded
 from worker.pulse import Pulse
 from worker.scoring.engine import DeviceMemoryError, Logits
 
@@ -87,6 +87,7 @@ class TorchFloat:
     """
 
     requests = 1  # the device computes one micro-batch with all that it has
+    pads = True
 
     def __init__(self, folder: Path, pulse: Pulse) -> None:
         self._pulse = pulse
@@ -117,7 +118,7 @@ class TorchFloat:
         return f"torch {str(self._dtype).removeprefix('torch.')} on {name}"
 
     def logits(self, batches: Sequence[MicroBatch]) -> list[Logits]:
-        """Return the logits of each micro-batch, [rows, labels], in order.
+        """Return the logits of each micro-batch, [pieces, labels], in order.
 
         Raises:
             DeviceMemoryError: a micro-batch does not fit the GPU.
@@ -139,8 +140,9 @@ class TorchFloat:
         raise DeviceMemoryError(f"{self.description}: out of memory")
 
     def _forward(self, batch: MicroBatch) -> torch.Tensor:
-        ids = torch.from_numpy(batch.ids).to(self._device, non_blocking=True)
-        mask = torch.from_numpy(batch.mask).to(self._device, non_blocking=True)
+        rows = padded(batch)
+        ids = torch.from_numpy(rows.ids).to(self._device, non_blocking=True)
+        mask = torch.from_numpy(rows.mask).to(self._device, non_blocking=True)
         logits: torch.Tensor = self._model(input_ids=ids, attention_mask=mask).logits
         return logits.float()
 
