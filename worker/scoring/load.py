@@ -39,7 +39,7 @@ def load_scorer(
         SettingsError: the engine is not installed, or the budget is too small.
     """
     choice, why = _choose(bundle, settings.engine)
-    engine = _engine(choice, why, bundle, settings, pulse)
+    engine, why = _engine(choice, why, bundle, settings, pulse)
     budget = settings.budget or engine.budget
     longest = cost_of(bundle.manifest.max_length, pads=engine.pads)
     if budget < longest:
@@ -77,12 +77,13 @@ def _choose(bundle: Bundle, wanted: EngineChoice) -> tuple[EngineChoice, str]:
 
 def _engine(
     choice: EngineChoice, why: str, bundle: Bundle, settings: ScoringSettings, pulse: Pulse
-) -> Engine:
+) -> tuple[Engine, str]:
+    """Load the engine of a choice, and complete why."""
     if choice is EngineChoice.OPENVINO:
         _verify(bundle, INT8_MODEL)
         from worker.scoring.openvino_int8 import OpenVinoInt8  # noqa: PLC0415 - one engine, one import
 
-        return OpenVinoInt8(bundle.folder / INT8_MODEL, settings.threads, pulse)
+        return OpenVinoInt8(bundle.folder / INT8_MODEL, settings.threads, pulse), why
     if (
         importlib.util.find_spec("torch") is None
         or importlib.util.find_spec("transformers") is None
@@ -92,9 +93,11 @@ def _engine(
             "install `tidegate[gpu]`, or give a bundle that carries model.int8.onnx",
         )
     _verify(bundle, FLOAT_WEIGHTS)
-    from worker.scoring.torch_float import TorchFloat  # noqa: PLC0415 - one engine, one import
+    from worker.scoring.torch_engine import load_torch_engine  # noqa: PLC0415 - seconds of torch
 
-    return TorchFloat(bundle.folder, pulse)
+    longest = bundle.manifest.max_length
+    engine, layout = load_torch_engine(bundle.folder, longest, settings.budget, pulse)
+    return engine, f"{why}; {layout}"
 
 
 def _verify(bundle: Bundle, weights: str) -> None:

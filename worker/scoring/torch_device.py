@@ -1,0 +1,114 @@
+"""Where torch computes: a GPU in bf16, or a CPU in fp32; or why it cannot, said at the start."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import torch
+
+from schemas.errors import ScoringError, SettingsError
+
+BF16_SINCE: Final = (8, 0)  # compute capability: Ampere
+GPU_BUDGET: Final = 16_384  # tokens; fills an H100 at hidden size 384 and stays in its L2
+CPU_BUDGET: Final = 1_024
+GIB: Final = 2**30
+ON_CPU: Final = "score on the CPU: TIDEGATE_SCORING__ENGINE=openvino"
+
+_DRIVER: Final = Path("/dev/nvidiactl")  # there as long as NVIDIA's driver is loaded
+
+
+class Card(NamedTuple):
+    """A GPU that CUDA starts on."""
+
+    name: str
+    capability: tuple[int, int]
+    memory: int  # bytes in all
+    free: int  # bytes that nobody had taken yet
+
+
+class Found(NamedTuple):
+    """What a look at the machine gave."""
+
+    card: Card | None
+    trouble: str  # why there is no card, in CUDA's words
+    driver: bool  # NVIDIA's is loaded
+    hidden: bool  # somebody hides the cards from CUDA
+
+
+class TorchDevice(NamedTuple):
+    """A device, the number type in which it computes, and the budget at which it is at its best."""
+
+    torch: torch.device
+    dtype: torch.dtype
+    budget: int
+    name: str
+
+    @property
+    def description(self) -> str:
+        """Number type and device, for the log."""
+        return f"{str(self.dtype).removeprefix('torch.')} on {self.name}"
+
+
+def look() -> Found:
+    """Look for a GPU; starts CUDA where there is one."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}
+    card, trouble = None, ""
+    try:
+        about = torch.cuda.get_device_properties()
+        free, memory = torch.cuda.mem_get_info()
+        card = Card(about.name, (about.major, about.minor), memory, free)
+    except (RuntimeError, AssertionError) as error:  # the latter: torch was built without CUDA
+        trouble = str(error).partition("\n")[0]
+    return Found(card, trouble, _DRIVER.exists(), hidden)
+
+
+def choose_device(found: Found) -> TorchDevice:
+    """Choose the best device there is.
+
+    Raises:
+        SettingsError: a GPU is here, and torch cannot use it: nobody would want to find out from
+            a worker that is a hundred times slower.
+    """
+    if found.card is None:
+        if found.driver and not found.hidden:
+            raise SettingsError(
+                f"a GPU is here ({_DRIVER}), torch {torch.__version__} cannot start it: "
+                f"{found.trouble}",
+                f"bring driver and torch together, or {ON_CPU}; hide the GPU from torch with "
+                "CUDA_VISIBLE_DEVICES=-1",
+            )
+        return TorchDevice(torch.device("cpu"), torch.float32, CPU_BUDGET, "CPU")
+    if found.card.capability < BF16_SINCE:
+        has, needed = (".".join(map(str, pair)) for pair in (found.card.capability, BF16_SINCE))
+        raise SettingsError(
+            f"{found.card.name} has compute capability {has}; bf16 needs {needed}",
+            f"take a newer GPU (A10, L4, A100 …), or {ON_CPU}",
+        )
+    return TorchDevice(torch.device("cuda"), torch.bfloat16, GPU_BUDGET, found.card.name)
+
+
+@contextmanager
+def starting(card: Card | None, budget: int) -> Iterator[None]:
+    """Say what is missing when a model does not start on a GPU.
+
+    Args:
+        card: the GPU, if there is one.
+        budget: tokens of the largest micro-batch.
+
+    Raises:
+        ScoringError: it has too little memory, or fails.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if card is None:
+            raise
+        if not isinstance(error, torch.OutOfMemoryError):
+            raise ScoringError(f"{card.name}: the model does not start: {error}", ON_CPU) from error
+        raise ScoringError(
+            f"{card.name}: model and micro-batches of {budget:,} tokens do not fit: "
+            f"{card.free / GIB:.1f} of {card.memory / GIB:.1f} GiB were free",
+            f"set TIDEGATE_SCORING__BUDGET below {budget}, free the GPU of others, or {ON_CPU}",
+        ) from error
