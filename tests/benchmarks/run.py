@@ -9,14 +9,16 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import nullcontext
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 
 from deploy.broker import local_broker
 
-# Training is measured in the full install only.
+# What needs torch is measured in the full install only.
 ALL = (
+    *(("gpu",) if find_spec("torch") else ()),
     "stream",
     "scored",
     "latency",
@@ -24,6 +26,9 @@ ALL = (
     "overload",
     *(("training",) if find_spec("torch") else ()),
 )
+
+# Of these alone a machine without a network is asked, which has no broker to fetch.
+BROKERLESS = {"gpu"}
 
 
 def machine() -> dict[str, object]:
@@ -47,7 +52,8 @@ def machine() -> dict[str, object]:
 def main(names: list[str]) -> None:
     """Run benchmarks by name, on one broker."""
     figures: dict[str, object] = {"machine": machine()}
-    with local_broker() as broker:
+    without_broker = bool(names) and BROKERLESS.issuperset(names)
+    with nullcontext() if without_broker else local_broker() as broker:
         for name in names or ALL:
             print(f"{name} …", file=sys.stderr)
             figures[name] = import_module(f"benchmarks.{name}").measure(broker)

@@ -3,8 +3,8 @@
 On a CPU, with an attention of the signature of the GPU's; the rest of the code is the same.
 """
 
-from collections.abc import Sequence
-from functools import cache, partial
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from hypothesis.strategies import integers, lists
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rig.tiny_classifier import LONGEST, VOCABULARY, plain_logits, tiny_classifier
+from rig.classifiers import LONGEST, VOCABULARY, plain_logits, tiny_classifier
 from worker.batching import flat
 from worker.scoring.cuda_graphs import STEPS, Captured, Graphs, Shape, shapes
 from worker.scoring.flat_encoder import FlatEncoder
@@ -135,7 +135,7 @@ def test_the_first_rows_of_the_last_layer_are_those_of_the_whole_layer() -> None
 # -- shapes and graphs; on a CPU a recording computes again in place of a replay
 
 
-def recomputed(forward: partial[Tensor]) -> Captured:
+def recomputed(forward: Callable[[], Tensor]) -> Captured:
     """Record as a GPU would: over fixed memory, into fixed memory."""
     logits = forward()
     return Captured(lambda: logits.copy_(forward()), logits)

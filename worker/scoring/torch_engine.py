@@ -14,7 +14,7 @@ from worker.scoring.flat_weights import FLAT, flat_encoder_of, heads_of
 from worker.scoring.torch_device import TorchDevice, choose_device, look, starting
 from worker.scoring.torch_flat import TorchFlat
 from worker.scoring.torch_float import TorchFloat
-from worker.scoring.varlen import attend_on_cpu, attend_on_gpu, missing_on_gpu
+from worker.scoring.varlen import attend_on_cpu, gpu_attention, missing_on_gpu
 
 
 def load_torch_engine(
@@ -71,7 +71,7 @@ def flat_engine(model: Any, device: TorchDevice, longest: int, pulse: Pulse) -> 
         return TorchFlat(eager, device.budget, about, pulse, stream=None)
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch types it not
     with torch.inference_mode(), torch.cuda.stream(stream):
-        encoder = flat_encoder_of(model, attend_on_gpu).to(device.torch, device.dtype)
+        encoder = flat_encoder_of(model, gpu_attention()).to(device.torch, device.dtype)
         wanted = shapes(device.budget, longest)
         graphs = Graphs(encoder, wanted, device.torch, CudaCapture(stream))
     return TorchFlat(graphs, device.budget, f"{about}, {len(wanted)} graphs", pulse, stream)

@@ -5,6 +5,7 @@ Pieces of different lengths take part with what they have; none sees another's t
 
 import importlib.util
 import inspect
+from functools import partial
 from itertools import pairwise
 from typing import Final, Protocol, cast
 
@@ -27,6 +28,7 @@ class Attention(Protocol):
         key_bounds: Tensor,
         most_queries: int,
         most_keys: int,
+        /,
     ) -> Tensor:
         """Mix the values of each piece.
 
@@ -46,26 +48,17 @@ class Attention(Protocol):
         ...
 
 
-def attend_on_gpu(  # noqa: PLR0913, PLR0917 - torch's signature
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    query_bounds: Tensor,
-    key_bounds: Tensor,
-    most_queries: int,
-    most_keys: int,
-) -> Tensor:
-    """Attend by flash attention, in bf16 or fp16.
+def gpu_attention() -> Attention:
+    """Return flash attention, in bf16 or fp16.
 
-    Without splits a piece's sums are taken in the same order whatever its company. That leaves
-    out cuDNN, too, which makes a plan for every new shape.
+    It is told not to split pieces: then a piece's sums are taken in the same order whatever its
+    company. That leaves out cuDNN, too, which makes a plan for every new shape. Torch that cannot
+    be told (2.11) does neither.
     """
     from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415 - older torch has none
 
-    mixed = varlen_attn(
-        query, key, value, query_bounds, key_bounds, most_queries, most_keys, num_splits=1
-    )
-    return cast("Tensor", mixed)  # a pair only where more is asked for
+    can_be_told = "num_splits" in inspect.signature(varlen_attn).parameters
+    return cast("Attention", partial(varlen_attn, num_splits=1) if can_be_told else varlen_attn)
 
 
 def attend_on_cpu(  # noqa: PLR0913, PLR0917 - torch's signature
@@ -94,15 +87,11 @@ def attend_on_cpu(  # noqa: PLR0913, PLR0917 - torch's signature
 
 
 def missing_on_gpu(head_size: int) -> str | None:
-    """Return why `attend_on_gpu` cannot serve here, or None."""
+    """Return why `gpu_attention` cannot serve here, or None."""
     if torch.version.hip is not None:
         return "it was not tried on an AMD GPU"
     if head_size not in HEAD_SIZES:
         return f"heads of {head_size}: flash attention takes multiples of 8 up to 256"
     if importlib.util.find_spec("torch.nn.attention.varlen") is None:
         return f"torch {torch.__version__} has no varlen_attn"
-    from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415 - older torch has none
-
-    if "num_splits" not in inspect.signature(varlen_attn).parameters:
-        return f"varlen_attn of torch {torch.__version__} leans on a piece's company"
     return None

@@ -1,4 +1,4 @@
-"""Tiny classifiers with random weights, as transformers has them, and a bundle of one."""
+"""Classifiers with random weights, as transformers has them, and a bundle of one."""
 
 import json
 from collections.abc import Sequence
@@ -40,35 +40,43 @@ VOCABULARY = 100
 
 # With weights as large as these a wrong position, bound or norm moves a logit by far more than
 # any rounding.
-SIZES = {
-    "bert": {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64},
-    "distilbert": {"dim": 32, "n_heads": 4, "hidden_dim": 64},
-}
 SPREAD = 0.4
 
 
 def tiny_classifier(model_type: str, layers: int = 3) -> Any:
-    """Return a classifier of a type; the same each time."""
-    torch.manual_seed(0)
-    sizes = SIZES.get(model_type, SIZES["bert"])
-    positions = LONGEST + 2 if "roberta" in model_type else LONGEST  # from padding_idx + 1 on
-    config = AutoConfig.for_model(
+    """Return a classifier of a type, three layers of 32; the same each time."""
+    sizes = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64}
+    if model_type == "distilbert":
+        sizes = {"dim": 32, "n_heads": 4, "hidden_dim": 64}
+    return random_classifier(
         model_type,
         **sizes,
         **{"n_layers" if model_type == "distilbert" else "num_hidden_layers": layers},
         vocab_size=VOCABULARY,
-        max_position_embeddings=positions,
+        # RoBERTa's positions begin behind that of padding.
+        max_position_embeddings=LONGEST + 2 if "roberta" in model_type else LONGEST,
         initializer_range=SPREAD,
+    )
+
+
+def random_classifier(model_type: str, **config: Any) -> Any:
+    """Return a classifier of such a configuration; the same each time."""
+    torch.manual_seed(0)
+    about = AutoConfig.for_model(
+        model_type,
+        **config,
         problem_type="multi_label_classification",
         id2label=dict(enumerate(LABELS)),
         label2id={label: number for number, label in enumerate(LABELS)},
     )
-    model = AutoModelForSequenceClassification.from_config(config).eval()
+    model: Any = AutoModelForSequenceClassification.from_config(about)  # type: ignore[no-untyped-call]
     with torch.no_grad():  # transformers begins with biases of 0 and norms of 1
         for name, weights in model.named_parameters():
             if weights.dim() == 1:
-                weights.normal_(mean=float("norm.weight" in name.lower()), std=0.2)
-    return model
+                weights.normal_(
+                    mean=float("norm.weight" in name.lower()), std=about.initializer_range
+                )
+    return model.eval()
 
 
 def plain_logits(model: Any, pieces: Sequence[Sequence[int]]) -> NDArray[np.float32]:

@@ -1,0 +1,137 @@
+"""The engine on a GPU: ids in, probabilities out. Skipped where torch finds no GPU.
+
+BERT-base's shape and that of a 6-layer MiniLM, with random weights, on comments of real lengths
+cut at 256 tokens. Without padding by graphs, the same without graphs, and transformers' own model
+with padding; in turn, each in a process of its own. Then two processes at once on the card. No
+broker is started; `python -m benchmarks.gpu` runs without what a broker needs, too.
+
+Goals on one H100: 41,000 comments/s of BERT-base in bf16, 143,000 of the MiniLM. The share of the
+card's peak counts what the whole model would compute of the tokens that people wrote, in full:
+what is left out of the last layer raises it, padding never does.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from typing import IO, Any, Final, NamedTuple, Self
+
+ROUNDS: Final = 3
+TESTS: Final = Path(__file__).parent.parent
+PATH: Final = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+
+# Dense bf16 of NVIDIA's data sheets, by the names that CUDA gives the cards.
+PEAK_TFLOPS: Final = {r"H100 80GB HBM3": 989, r"H200": 989, r"A100": 312, r"L4$": 121}
+
+
+class Model(NamedTuple):
+    """What decides the cost of a token, and the goal."""
+
+    layers: int
+    hidden: int
+    goal_per_s: int  # comments, on one H100
+
+    def flop(self, tokens: float) -> float:
+        """Return the operations of a token beside so many: products, and attention to them."""
+        return 24 * self.layers * self.hidden**2 + 4 * self.layers * tokens * self.hidden
+
+
+MODELS: Final = {"bert-base": Model(12, 768, 41_000), "minilm-l6": Model(6, 384, 143_000)}
+ENGINES: Final = ("graphs", "eager", "padded")
+
+
+def measure(_: object) -> dict[str, Any]:
+    """Measure each model by each engine."""
+    if (obstacle := _obstacle()) is not None:
+        return {"skipped": obstacle}
+    return {name: _measured(name, model) for name, model in MODELS.items()}
+
+
+def _obstacle() -> str | None:
+    if find_spec("torch") is None or find_spec("transformers") is None:
+        return "torch and transformers are not installed (make full)"
+    import torch  # noqa: PLC0415 - only where it is
+
+    return None if torch.cuda.is_available() else "torch finds no GPU here"
+
+
+def _measured(name: str, model: Model) -> dict[str, Any]:
+    with ExitStack() as running:
+        contenders = {e: running.enter_context(Contender(name, e)) for e in ENGINES}
+        rates: dict[str, list[float]] = {engine: [] for engine in ENGINES}
+        for _ in range(ROUNDS):
+            for engine, contender in contenders.items():
+                contender.go()
+                rates[engine].append(contender.comments_per_s())
+        about = contenders["graphs"].about
+    with Contender(name, "graphs") as one, Contender(name, "graphs") as other:
+        one.go()
+        other.go()
+        both = one.comments_per_s() + other.comments_per_s()
+    per_s = {engine: median(found) for engine, found in rates.items()}
+    tokens_per_s = per_s["graphs"] * about["tokens_a_comment"]
+    return {
+        **about,
+        "comments_per_s": round(per_s["graphs"]),
+        "goal_on_an_h100": model.goal_per_s,
+        "tokens_per_s": round(tokens_per_s),
+        "share_of_peak": _share(about["device"], tokens_per_s * model.flop(about["beside"])),
+        "without_graphs_per_s": round(per_s["eager"]),
+        "padded_per_s": round(per_s["padded"]),
+        "two_processes_per_s": round(both),
+        "rounds": {engine: [round(rate) for rate in found] for engine, found in rates.items()},
+    }
+
+
+def _share(device: str, flop_per_s: float) -> float | None:
+    """Return the share of the card's peak; None for a card whose peak is not known here."""
+    peaks = [peak for card, peak in PEAK_TFLOPS.items() if re.search(card, device)]
+    return round(flop_per_s / (peaks[0] * 1e12), 3) if peaks else None
+
+
+class Contender:
+    """An engine in a process of its own (`benchmarks.gpu_engine`), which waits to be told."""
+
+    def __init__(self, model: str, engine: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.gpu_engine", model, engine],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": PATH},
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        self.about = self._said()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def go(self) -> None:
+        """Begin a round."""
+        pipe: IO[str] = self._process.stdin  # type: ignore[assignment]  # a pipe was asked for
+        pipe.write("go\n")
+        pipe.flush()
+
+    def comments_per_s(self) -> float:
+        """Wait for the round's end."""
+        return float(self._said()["comments_per_s"])
+
+    def _said(self) -> dict[str, Any]:
+        pipe: IO[str] = self._process.stdout  # type: ignore[assignment]  # a pipe was asked for
+        line = pipe.readline()
+        if not line:
+            raise RuntimeError(f"benchmarks.gpu_engine ended with {self._process.wait()}")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(None), indent=2))
