@@ -1,9 +1,10 @@
 """The engine on a GPU: ids in, probabilities out. Skipped where torch finds no GPU.
 
 BERT-base's shape and that of a 6-layer MiniLM, with random weights, on comments of real lengths
-cut at 256 tokens. Without padding by graphs, the same without graphs, and transformers' own model
-with padding; in turn, each in a process of its own. Then two processes at once on the card. No
-broker is started; `python -m benchmarks.gpu` runs without what a broker needs, too.
+cut at 256 tokens. Without padding by graphs, at several budgets; the same without graphs; and
+transformers' own model with padding. In turn, each in a process of its own, a lone comment of 40
+tokens first. Then two processes at once on the card. No broker is started; `python -m
+benchmarks.gpu` runs without what a broker needs, too.
 
 Goals on one H100: 41,000 comments/s of BERT-base in bf16, 143,000 of the MiniLM. The share of the
 card's peak counts what the whole model would compute of the tokens that people wrote, in full:
@@ -42,7 +43,8 @@ class Model(NamedTuple):
 
 
 MODELS: Final = {"bert-base": Model(12, 768, 41_000), "minilm-l6": Model(6, 384, 143_000)}
-ENGINES: Final = ("graphs", "eager", "padded")
+# With "@", at another budget than the engine's own.
+ENGINES: Final = ("graphs", "graphs@4096", "graphs@8192", "graphs@32768", "eager", "padded")
 
 
 def measure(_: object) -> dict[str, Any]:
@@ -63,17 +65,11 @@ def _obstacle() -> str | None:
 def _measured(name: str, model: Model) -> dict[str, Any]:
     with ExitStack() as running:
         contenders = {e: running.enter_context(Contender(name, e)) for e in ENGINES}
-        rates: dict[str, list[float]] = {engine: [] for engine in ENGINES}
-        for _ in range(ROUNDS):
-            for engine, contender in contenders.items():
-                contender.go()
-                rates[engine].append(contender.comments_per_s())
-        about = contenders["graphs"].about
+        about = {e: contender.ready() for e, contender in contenders.items()}["graphs"]
+        rounds = [{e: c.round() for e, c in contenders.items()} for _ in range(ROUNDS)]
     with Contender(name, "graphs") as one, Contender(name, "graphs") as other:
-        one.go()
-        other.go()
-        both = one.comments_per_s() + other.comments_per_s()
-    per_s = {engine: median(found) for engine, found in rates.items()}
+        both = _together(one, other)
+    per_s = {e: median(found[e]["comments_per_s"] for found in rounds) for e in ENGINES}
     tokens_per_s = per_s["graphs"] * about["tokens_a_comment"]
     return {
         **about,
@@ -81,11 +77,20 @@ def _measured(name: str, model: Model) -> dict[str, Any]:
         "goal_on_an_h100": model.goal_per_s,
         "tokens_per_s": round(tokens_per_s),
         "share_of_peak": _share(about["device"], tokens_per_s * model.flop(about["beside"])),
-        "without_graphs_per_s": round(per_s["eager"]),
-        "padded_per_s": round(per_s["padded"]),
         "two_processes_per_s": round(both),
-        "rounds": {engine: [round(rate) for rate in found] for engine, found in rates.items()},
+        "engines_per_s": {e: round(rate) for e, rate in per_s.items()},
+        "lone_comment_ms": {e: median(found[e]["lone_ms"] for found in rounds) for e in ENGINES},
+        "rounds": rounds,
     }
+
+
+def _together(one: "Contender", other: "Contender") -> float:
+    """Return the comments a second of two at once."""
+    for contender in (one, other):
+        contender.ready()
+    for contender in (one, other):
+        contender.go()
+    return sum(contender.result()["comments_per_s"] for contender in (one, other))
 
 
 def _share(device: str, flop_per_s: float) -> float | None:
@@ -107,12 +112,20 @@ class Contender:
         )
 
     def __enter__(self) -> Self:
-        self.about = self._said()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.wait()
+
+    def ready(self) -> dict[str, Any]:
+        """Wait until it is loaded; return what it says about itself."""
+        return self._said()
+
+    def round(self) -> dict[str, float]:
+        """Measure once."""
+        self.go()
+        return self.result()
 
     def go(self) -> None:
         """Begin a round."""
@@ -120,9 +133,9 @@ class Contender:
         pipe.write("go\n")
         pipe.flush()
 
-    def comments_per_s(self) -> float:
+    def result(self) -> dict[str, float]:
         """Wait for the round's end."""
-        return float(self._said()["comments_per_s"])
+        return self._said()
 
     def _said(self) -> dict[str, Any]:
         pipe: IO[str] = self._process.stdout  # type: ignore[assignment]  # a pipe was asked for

@@ -1,12 +1,13 @@
 """One engine on the GPU, for `benchmarks.gpu`: says what it is, then measures when it is told.
 
-A JSON object a line: first about itself, then the comments a second of each round, which begins
-with a line on stdin.
+A JSON object a line: first about itself, then a lone comment's milliseconds and the comments a
+second of each round, which begins with a line on stdin.
 """
 
 import json
 import sys
 from collections.abc import Sequence
+from statistics import median
 from time import monotonic
 from typing import Any, Final
 
@@ -40,6 +41,9 @@ def main(model: str, engine: str) -> None:
     """Load, say so, and measure as often as asked."""
     source, pieces = _pieces()
     device = choose_device(look())
+    engine, _, budget = engine.partition("@")
+    if budget:
+        device = device._replace(budget=int(budget))
     scorer = Scorer(_engine(model, engine, device), stub_manifest(), device.budget)
     _rate(scorer, pieces)  # warms up
     tokens = sum(map(len, pieces))
@@ -51,7 +55,8 @@ def main(model: str, engine: str) -> None:
     }
     print(json.dumps(about), flush=True)
     for _ in sys.stdin:
-        print(json.dumps({"comments_per_s": _rate(scorer, pieces)}), flush=True)
+        found = {"lone_ms": _lone_ms(scorer), "comments_per_s": _rate(scorer, pieces)}
+        print(json.dumps(found), flush=True)
 
 
 def _pieces() -> tuple[str, list[Sequence[int]]]:
@@ -69,7 +74,7 @@ def _engine(name: str, engine: str, device: TorchDevice) -> Engine:
     if engine == "padded":
         return TorchFloat(model.to(device.dtype), device, Pulse())
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch types it not
-    with torch.inference_mode(), torch.cuda.stream(stream):
+    with torch.cuda.stream(stream):
         encoder = flat_encoder_of(model, gpu_attention()).to(device.torch, device.dtype)
     return TorchFlat(Eager(encoder, device.torch), device.budget, engine, Pulse(), stream)
 
@@ -84,6 +89,16 @@ def _model(name: str) -> Any:
         num_attention_heads=12,
         intermediate_size=4 * shape.hidden,
     )
+
+
+def _lone_ms(scorer: Scorer) -> float:
+    """Return the median of a comment of 40 tokens, one after another."""
+    took = []
+    for number in range(200):
+        began = monotonic()
+        scorer.probabilities([[101, *range(1_000 + number, 1_038 + number), 102]])
+        took.append(monotonic() - began)
+    return round(median(took) * 1_000, 3)
 
 
 def _rate(scorer: Scorer, pieces: Sequence[Sequence[int]]) -> float:

@@ -22,7 +22,7 @@ from worker.scoring.cuda_graphs import STEPS, Captured, Graphs, Shape, shapes
 from worker.scoring.flat_encoder import FlatEncoder
 from worker.scoring.flat_inputs import Eager, longest_of
 from worker.scoring.flat_weights import flat_encoder_of
-from worker.scoring.varlen import attend_on_cpu
+from worker.scoring.varlen import attend_on_cpu, gpu_attention
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -130,6 +130,18 @@ def test_the_first_rows_of_the_last_layer_are_those_of_the_whole_layer() -> None
         firsts = whole.first_rows(hidden, bounds, LONGEST)
 
     assert off(every[bounds[:-1]].numpy(), firsts.numpy()) < 1e-5
+
+
+def test_the_attention_of_the_gpu_takes_what_the_encoder_gives_it() -> None:
+    """Its signature, shapes and number types; the meta device computes nothing."""
+    meta = torch.device("meta")
+    model = flat_encoder_of(tiny_classifier("bert"), gpu_attention()).to(meta, torch.bfloat16)
+
+    with torch.inference_mode():
+        found = Eager(model, meta)(flat(pieces_of(MOST_LENGTHS)))
+
+    assert found.shape == (len(MOST_LENGTHS), 6)
+    assert found.dtype == torch.float32
 
 
 # -- shapes and graphs; on a CPU a recording computes again in place of a replay

@@ -70,8 +70,9 @@ def flat_engine(model: Any, device: TorchDevice, longest: int, pulse: Pulse) -> 
         eager = Eager(encoder, device.torch)
         return TorchFlat(eager, device.budget, about, pulse, stream=None)
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch types it not
-    with torch.inference_mode(), torch.cuda.stream(stream):
+    wanted = shapes(device.budget, longest)
+    with torch.cuda.stream(stream):
         encoder = flat_encoder_of(model, gpu_attention()).to(device.torch, device.dtype)
-        wanted = shapes(device.budget, longest)
-        graphs = Graphs(encoder, wanted, device.torch, CudaCapture(stream))
+        with torch.inference_mode():
+            graphs = Graphs(encoder, wanted, device.torch, CudaCapture(stream))
     return TorchFlat(graphs, device.budget, f"{about}, {len(wanted)} graphs", pulse, stream)
