@@ -6,7 +6,7 @@ end to end, with no padding at all. What a micro-batch costs follows from that.
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import accumulate, chain
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -109,7 +109,6 @@ def flat(pieces: MicroBatch) -> Flat:
     lengths = np.fromiter(map(len, pieces), np.int32, len(pieces))
     bounds = np.zeros(len(pieces) + 1, dtype=np.int32)
     np.cumsum(lengths, out=bounds[1:])
-    tokens = int(bounds[-1])
-    ids = np.fromiter(chain.from_iterable(pieces), np.int32, tokens)
-    positions = np.arange(tokens, dtype=np.int32) - np.repeat(bounds[:-1], lengths)
+    ids = np.concatenate([np.asarray(piece, np.int32) for piece in pieces])
+    positions = np.arange(len(ids), dtype=np.int32) - np.repeat(bounds[:-1], lengths)
     return Flat(ids, positions, bounds)

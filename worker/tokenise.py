@@ -3,6 +3,7 @@
 Cleaning is the file's `normalizer`, so that training and serving clean alike for ever.
 """
 
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -62,10 +63,8 @@ class BundleTokeniser:
         return [self._pieces(encoding) for encoding in self._tokenizer.encode_batch_fast(texts)]
 
     def _pieces(self, encoding: Encoding) -> Pieces:
-        rest = encoding.overflowing
-        if not rest:
-            return Pieces((encoding.ids,), truncated=False)
-        every = [encoding.ids, *(piece.ids for piece in rest)]
+        # Arrays, so that the device's thread copies memory where it would convert numbers.
+        every = [array("i", piece.ids) for piece in (encoding, *encoding.overflowing)]
         if len(every) <= self._most:
             return Pieces(every, truncated=False)
         head = self._most // 2
