@@ -20,11 +20,12 @@ from worker.scoring.flat_inputs import Eager, FlatInputs, Forward, copy_to, long
 
 FEWEST_TOKENS: Final = 128  # of the smallest shape
 STEPS: Final = 8  # shapes of like distance below the budget: a micro-batch wastes a step at most
-# Flash attention takes queries by blocks of this many. Micro-batches of pieces that fit one block
-# have many pieces, those with longer ones have few; a slot for a piece that is not there costs.
+# Flash attention starts blocks of this many queries for each slot, also where no piece is. So
+# there are shapes for pieces that fit one block and for longer ones, and of the former for few
+# pieces and for many: by tokens a piece.
 BLOCK: Final = 128
-TOKENS_A_SHORT_PIECE: Final = 16
-TOKENS_A_LONG_PIECE: Final = 32
+SHORT_PIECES: Final = (48, 12)
+LONG_PIECES: Final = (32,)
 
 
 class Shape(NamedTuple):
@@ -42,7 +43,7 @@ class Shape(NamedTuple):
 
 
 def shapes(budget: int, longest: int) -> list[Shape]:
-    """Return the shapes worth a graph, the smallest first; two dozen at most.
+    """Return the shapes worth a graph, the smallest first; some three dozen.
 
     Args:
         budget: tokens of the largest micro-batch.
@@ -54,12 +55,12 @@ def shapes(budget: int, longest: int) -> list[Shape]:
     while size < step:
         sizes.add(size)
         size *= 2
-    found = []
-    for tokens in sorted(sizes):
-        found.append(Shape(tokens, -(-tokens // TOKENS_A_SHORT_PIECE), min(BLOCK, longest)))
-        if longest > BLOCK:
-            found.append(Shape(tokens, -(-tokens // TOKENS_A_LONG_PIECE), longest))
-    return found
+    kinds = [(min(BLOCK, longest), each) for each in SHORT_PIECES]
+    if longest > BLOCK:
+        kinds += [(longest, each) for each in LONG_PIECES]
+    return [
+        Shape(tokens, -(-tokens // each), most) for tokens in sorted(sizes) for most, each in kinds
+    ]
 
 
 class Captured(NamedTuple):
