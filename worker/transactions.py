@@ -20,6 +20,7 @@ from worker.client_events import CLIENT_LOG, ClientEvents, ConnectionLog, connec
 from worker.kafka_errors import CULPRIT, FENCED, HOPELESS, STALE_MEMBER, Answer, answer_to
 from worker.settings import Settings
 from worker.shared import Shared
+from worker.topics import admin_client
 from worker.window import Outgoing
 
 log = structlog.get_logger()
@@ -201,7 +202,7 @@ class Transactions:
             AbortedError: nothing was committed; recover, then publish again.
             ClusterError: the outcome cannot be learnt; nothing may be published again.
         """
-        failure = self._call(self._built().commit_transaction, CALL_S)
+        failure = self._committed()
         if not failure:
             self._aborts_in_a_row = 0
             self._readiness.clear("transaction")
@@ -216,6 +217,26 @@ class Transactions:
             if failure.code() in FENCED
             else "start again: a worker goes on from the committed offsets",
         )
+
+    def _committed(self) -> KafkaError | None:
+        """Commit, for as long as no other client would reach the cluster either.
+
+        One that was told that there are no brokers never connects again, and would have us call
+        for ever.
+        """
+        commit = self._built().commit_transaction
+        while True:
+            failure = self._call(commit, CALL_S, end=monotonic() + START_OVER_S)
+            done = failure is None or answer_to(failure) is not Answer.CALL_AGAIN
+            if done or self._stop.overdue() or self._others_reach_the_cluster():
+                return failure
+
+    def _others_reach_the_cluster(self) -> bool:
+        try:
+            admin_client(self._settings).list_topics(timeout=CALL_S)
+        except KafkaException:
+            return False
+        return True
 
     def close(self) -> None:
         """Let the producer go; a transaction that is open is aborted by the successor."""

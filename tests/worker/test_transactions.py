@@ -6,10 +6,12 @@ from threading import Event
 import pytest
 from confluent_kafka import KafkaError, TopicPartition
 
+from deploy.broker import LocalBroker
 from rig.fake_cluster import FakeCluster, abortable, fatal, retriable
 from rig.make import make_shared
 from schemas.errors import ClusterError, TopicError
-from worker.shared import Shared
+from worker.settings import KafkaSettings, Settings
+from worker.shared import Shared, Stop
 from worker.transactions import AbortedError, Transactions
 from worker.window import Outgoing
 
@@ -312,6 +314,38 @@ def test_an_unknown_outcome_is_never_published_again(
         transactions.commit()
 
     assert cluster.calls[-1] == "commit"
+
+
+def test_a_commit_is_called_again_for_as_long_as_nobody_reaches_the_cluster(
+    cluster: FakeCluster, transactions: Transactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An outage may last; but a client that alone does not come back never will."""
+    reached = iter([False, False, True])
+    monkeypatch.setattr("worker.transactions.START_OVER_S", 0)
+    monkeypatch.setattr(Transactions, "_others_reach_the_cluster", lambda _: next(reached))
+    cluster.will_fail("commit", *[retriable()] * 10)
+    send(transactions)
+
+    with pytest.raises(ClusterError, match="whether the window was committed is unknown"):
+        transactions.commit()
+
+    assert cluster.called("commit") == 3
+    assert next(reached, None) is None
+
+
+@pytest.mark.broker
+def test_whether_others_reach_the_cluster_is_asked_of_a_client_of_its_own(
+    broker: LocalBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a broker that is there, and of a port where there is none."""
+    monkeypatch.setattr("worker.transactions.CALL_S", 1.0)
+    here, nowhere = (
+        Transactions(Shared(Settings(kafka=KafkaSettings(bootstrap_servers=servers)), Stop(1)))
+        for servers in (broker.bootstrap_servers, "127.0.0.1:1")
+    )
+
+    assert here._others_reach_the_cluster()  # noqa: SLF001 - no fake stands for this client
+    assert not nowhere._others_reach_the_cluster()  # noqa: SLF001
 
 
 def test_a_draining_worker_calls_commit_no_more() -> None:
