@@ -127,6 +127,7 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
                     "teacher": distillation.figures() if distillation else None,
                 }
             },
+            cut_short=settings.max_steps is not None,
         ),
         out,
     )

@@ -59,6 +59,7 @@ class Trained:
         budget: padded tokens in a batch.
         precision: that the thresholds are to give; None: those of the best F1.
         metrics: how it came about, beside what is measured here.
+        cut_short: it was given too few steps to rank comments by more than rounding.
     """
 
     model: PreTrainedModel
@@ -73,6 +74,7 @@ class Trained:
     budget: int
     precision: float | None
     metrics: Mapping[str, Any]
+    cut_short: bool = False
 
 
 def make_bundle(trained: Trained, out: Path) -> BundleManifest:
@@ -98,7 +100,7 @@ def make_bundle(trained: Trained, out: Path) -> BundleManifest:
         quantise.write_int8(bundle / FLOAT_MODEL, bundle / INT8_MODEL, examples_of_scale)
         write_model(bundle, model, trained.tokenizer, trained.max_length)
 
-        judge = Judge(model, bundle / INT8_MODEL, scale, budget)
+        judge = Judge(model, bundle / INT8_MODEL, scale, budget, lenient=trained.cut_short)
         reference = scale.probabilities(on_test)
         metrics = {
             "held_out": evaluate(reference, split.test.labels, scale.thresholds, labels),
@@ -128,12 +130,21 @@ def make_bundle(trained: Trained, out: Path) -> BundleManifest:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Scores rows with the float model in torch and with the int8 model in OpenVINO."""
+    """Scores rows with the float model in torch and with the int8 model in OpenVINO.
+
+    Attributes:
+        model: the float one.
+        int8_model: its file.
+        scale: from logits to probabilities.
+        budget: padded tokens in a batch.
+        lenient: an int8 model that is too far off is said to be, and not refused.
+    """
 
     model: PreTrainedModel
     int8_model: Path
     scale: Scale
     budget: int
+    lenient: bool
 
     def float_scores(self, dataset: CommentDataset) -> Floats:
         """Return [rows, labels] calibrated probabilities by the float model."""
@@ -148,7 +159,7 @@ class Judge:
             reference: their `float_scores`.
 
         Raises:
-            TrainingError: it is worse by more than INT8_BOUND, and not by chance.
+            TrainingError: it is worse by more than INT8_BOUND, and not by chance; not if lenient.
         """
         figures: dict[str, Figures] = {}
         few = range(min(ALONE_ROWS, len(dataset)))
@@ -161,7 +172,7 @@ class Judge:
                 "alone_to_batch": difference(found[: len(few)], alone, self.scale.thresholds),
                 "mean_roc_auc": mean_auc(found, rows.labels),
             }
-            refuse_worse(reference, found, self.scale.thresholds, rows)
+            refuse_worse(reference, found, self.scale.thresholds, rows, lenient=self.lenient)
         return figures
 
     def golden(
@@ -177,7 +188,9 @@ class Judge:
         return golden.golden_comments(texts, self.float_scores(dataset), np.stack(found), labels)
 
 
-def refuse_worse(reference: Floats, found: Floats, thresholds: Sequence[float], rows: Rows) -> None:
+def refuse_worse(
+    reference: Floats, found: Floats, thresholds: Sequence[float], rows: Rows, *, lenient: bool
+) -> None:
     """Refuse an int8 model that is worse than the float one, and not by chance.
 
     Few rows show a large difference by chance: the whole interval has to be over INT8_BOUND.
@@ -187,6 +200,7 @@ def refuse_worse(reference: Floats, found: Floats, thresholds: Sequence[float], 
         found: [rows, labels] by the int8 model.
         thresholds: [labels].
         rows: with their labels.
+        lenient: say so, and take it: a model that was given a few steps ranks by rounding.
 
     Raises:
         TrainingError: it is.
@@ -197,11 +211,14 @@ def refuse_worse(reference: Floats, found: Floats, thresholds: Sequence[float], 
     worse = paired_difference(floating, quantised)["mean_roc_auc"]
     interval = worse["interval"]
     if interval is not None and interval[0] > INT8_BOUND:
-        raise TrainingError(
+        error = TrainingError(
             f"the int8 model's mean ROC AUC is {worse['difference']:.4f} below that of the "
             f"float one ({interval[0]:.4f} to {interval[1]:.4f}), at most {INT8_BOUND} allowed",
             "train on more rows, of all labels: the scales of int8 are taken from them",
         )
+        if not lenient:
+            raise error
+        say(f"{error} (taken all the same: the training was cut short)")
 
 
 def data_figures(files: Sequence[LabelledFile], split: Split) -> Figures:
