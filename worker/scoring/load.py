@@ -20,9 +20,10 @@ from worker.tokenise import Tokeniser
 
 log = structlog.get_logger()
 
-# What the drivers of a GPU leave on Linux and WSL: looked for before torch is imported,
-# which takes seconds that a CPU worker does not have.
-_GPU_DEVICES: Final = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+# What the drivers of a GPU leave on Linux: looked for before torch is imported, which takes
+# seconds that a CPU worker does not have. The last two, WSL's and AMD's, are there for any card.
+_NVIDIA: Final = Path("/dev/nvidiactl")
+_GPU_DEVICES: Final = (_NVIDIA, Path("/dev/dxg"), Path("/dev/kfd"))
 
 
 def load_scorer(
@@ -68,11 +69,25 @@ def _choose(bundle: Bundle, wanted: EngineChoice) -> tuple[EngineChoice, str]:
         return EngineChoice.TORCH, f"the bundle has no {INT8_MODEL}"
     if not bundle.has(FLOAT_WEIGHTS):
         return EngineChoice.OPENVINO, f"the bundle has no {FLOAT_WEIGHTS}"
-    if not any(Path(device).exists() for device in _GPU_DEVICES):
+    return _best_here()
+
+
+def _best_here() -> tuple[EngineChoice, str]:
+    """Choose by the machine, for a bundle that bears any engine."""
+    device = next(filter(Path.exists, _GPU_DEVICES), None)
+    if device is None:
         return EngineChoice.OPENVINO, "no GPU is here"
     if importlib.util.find_spec("torch") is None:
         return EngineChoice.OPENVINO, "a GPU is here, but torch is not installed"
+    if device != _NVIDIA and not _torch_finds_a_gpu():
+        return EngineChoice.OPENVINO, f"{device} is here, but torch finds no GPU"
     return EngineChoice.TORCH, "a GPU is here"
+
+
+def _torch_finds_a_gpu() -> bool:
+    import torch  # noqa: PLC0415 - seconds, spent only where there may be one
+
+    return torch.cuda.is_available()
 
 
 def _engine(
