@@ -6,6 +6,7 @@ end to end, with no padding at all. What a micro-batch costs follows from that.
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from heapq import heapreplace
 from itertools import accumulate
 from typing import Final, NamedTuple
 
@@ -17,6 +18,13 @@ from schemas.errors import ScoringError
 # Widths are rounded up to a multiple of this: OpenVINO builds a kernel for each new shape,
 # and a quarter of its speed goes into building; padding to 8 costs 4 %.
 WIDTH: Final = 8
+
+# What a micro-batch costs an engine beside its tokens, in tokens: 21 were measured with OpenVINO
+# on two cores with AVX2, and the faster the cores the more it is.
+OVERHEAD: Final = 32
+
+# Micro-batches a request; with more of them than this the last one no longer weighs.
+FEW: Final = 8
 
 Piece = Sequence[int]  # token ids, [CLS] and [SEP] included
 MicroBatch = Sequence[Piece]  # what the device gets at once
@@ -91,6 +99,37 @@ def micro_batches(lengths: Sequence[int], budget: int, *, pads: bool) -> list[li
         batches.append(order[start:stop])
         start = stop
     return batches
+
+
+def shared_budget(lengths: Sequence[int], budget: int, requests: int, *, pads: bool) -> int:
+    """Return the budget under which requests that take turns are through with a window first.
+
+    Of a small window the last micro-batch weighs: while one request computes it, the others idle.
+    So smaller budgets are reckoned through where a request would get a few micro-batches only.
+
+    Args:
+        lengths: tokens in each of the window's pieces.
+        budget: tokens that one micro-batch may cost, at least what the longest piece does.
+        requests: micro-batches that are computed at once.
+        pads: whether the device fills rows up.
+    """
+    costs = sorted((cost_of(length, pads=pads) for length in lengths), reverse=True)
+    if requests == 1 or not pads or sum(costs) > FEW * requests * budget:
+        return budget
+    least = max(costs[0], budget // FEW)
+    tried = [*range(budget, least, -2 * WIDTH), least]
+    return min(tried, key=lambda each: _makespan(costs, each, requests))
+
+
+def _makespan(widths: Sequence[int], budget: int, requests: int) -> int:
+    """Return when the last request ends, in tokens; each takes the next micro-batch when free."""
+    free_at = [0] * requests
+    start = 0
+    while start < len(widths):
+        rows = min(budget // widths[start], len(widths) - start)
+        heapreplace(free_at, free_at[0] + OVERHEAD + rows * widths[start])
+        start += rows
+    return max(free_at)
 
 
 def padded(pieces: MicroBatch) -> Padded:

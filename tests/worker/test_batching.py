@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis.strategies import booleans, integers, lists
 
 from worker.batching import (
+    OVERHEAD,
     WIDTH,
     OverBudgetError,
     cost_of,
     flat,
     micro_batches,
     padded,
+    shared_budget,
     width_of,
 )
 
@@ -87,6 +89,45 @@ def test_a_piece_over_the_budget_is_named_with_both_numbers(*, pads: bool, takes
 def test_an_empty_window_makes_no_batch(*, pads: bool) -> None:
     """A window of dead letters alone has no pieces."""
     assert micro_batches([], budget=8, pads=pads) == []
+
+
+def ended(lengths: list[int], budget: int, requests: int) -> int:
+    """Return when requests are through with a window, each taking the next micro-batch when free.
+
+    In tokens, with what a micro-batch costs beside its own.
+    """
+    free_at = [0] * requests
+    for batch in micro_batches(lengths, budget, pads=True):
+        first = free_at.index(min(free_at))
+        free_at[first] += OVERHEAD + computed([lengths[n] for n in batch], pads=True)
+    return max(free_at)
+
+
+@given(lengths=LENGTHS.filter(bool), budget=BUDGET, requests=integers(1, 8))
+def test_a_shared_window_is_done_no_later_than_an_unshared_one(
+    lengths: list[int], budget: int, requests: int
+) -> None:
+    """Nor does a micro-batch cost more than it may, or less than the longest piece."""
+    shared = shared_budget(lengths, budget, requests, pads=True)
+
+    assert width_of(max(lengths)) <= shared <= budget
+    assert ended(lengths, shared, requests) <= ended(lengths, budget, requests)
+
+
+@pytest.mark.parametrize("requests", [2, 4])
+def test_pieces_of_one_length_are_dealt_out_evenly(requests: int) -> None:
+    """Under the whole budget one request would take them all."""
+    lengths = [64] * 2 * requests
+
+    shared = shared_budget(lengths, 512, requests, pads=True)
+
+    assert [2] * requests == [len(b) for b in micro_batches(lengths, shared, pads=True)]
+
+
+def test_one_request_takes_all_that_it_may() -> None:
+    """As does each of several, of a window with many micro-batches for all."""
+    assert shared_budget([64] * 16, 512, 1, pads=True) == 512
+    assert shared_budget([64] * 1_000, 512, 2, pads=True) == 512
 
 
 @given(length=integers(1, 100_000))

@@ -7,7 +7,7 @@ import numpy as np
 import structlog
 
 from schemas.bundle import BundleManifest
-from worker.batching import Piece, cost_of, micro_batches
+from worker.batching import Piece, cost_of, micro_batches, shared_budget
 from worker.scoring.engine import DeviceMemoryError, Engine
 from worker.window import Comment, Prepared, Probabilities, Scored
 
@@ -73,12 +73,11 @@ class Scorer:
     def _budget_of(self, lengths: Sequence[int]) -> int:
         """Return what a micro-batch of this window may cost.
 
-        A small window is shared out among the engine's requests, or all but one would idle.
         Memory that ran out over short pieces is no reason not to try a long one alone.
         """
-        costs = [cost_of(length, pads=self._engine.pads) for length in lengths]
-        share = -(-sum(costs) // self._engine.requests)
-        return max(*costs, min(self._budget, share))
+        pads, requests = self._engine.pads, self._engine.requests
+        longest = cost_of(max(lengths), pads=pads)
+        return shared_budget(lengths, max(longest, self._budget), requests, pads=pads)
 
     def _halved(self, rest: list[int], pieces: Sequence[Piece], longest: int) -> list[int]:
         """Halve the budget, or give up on a piece that does not fit even alone."""
