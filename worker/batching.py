@@ -117,7 +117,7 @@ def shared_budget(lengths: Sequence[int], budget: int, requests: int, *, pads: b
     if requests == 1 or not pads or sum(costs) > FEW * requests * budget:
         return budget
     least = max(costs[0], budget // FEW)
-    tried = [*range(budget, least, -2 * WIDTH), least]
+    tried: list[int] = [*range(budget, least, -2 * WIDTH), least]
     return min(tried, key=lambda each: _makespan(costs, each, requests))
 
 
