@@ -122,6 +122,13 @@ def write_model(folder: Path, model: PreTrainedModel, tokenizer: Tokenizer, leng
 
 def finish(folder: Path, golden: GoldenComments, result: Result) -> BundleManifest:
     """Write what speaks of the other files: golden comments, manifest and card."""
+    manifest = write_manifest(folder, golden, result)
+    (folder / CARD).write_text(card(manifest), encoding="utf-8")
+    return manifest
+
+
+def write_manifest(folder: Path, golden: GoldenComments, result: Result) -> BundleManifest:
+    """Write golden comments and manifest: all that a worker needs beside the model."""
     _write_json(folder / GOLDEN, golden.model_dump(mode="json"))
     contents: dict[str, Any] = {
         "format": 1,
@@ -139,7 +146,6 @@ def finish(folder: Path, golden: GoldenComments, result: Result) -> BundleManife
     contents["version"] = content_version(contents)
     manifest = BundleManifest.model_validate(contents)
     _write_json(folder / MANIFEST, contents)
-    (folder / CARD).write_text(card(manifest), encoding="utf-8")
     return manifest
 
 

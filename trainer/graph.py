@@ -138,6 +138,11 @@ def serving_graph(model: PreTrainedModel) -> nn.Module:
 
 def write_onnx(model: PreTrainedModel, path: Path) -> None:
     """Write the serving graph as ONNX in float, with rows and width left open."""
+    write_module(serving_graph(model), path)
+
+
+def write_module(module: nn.Module, path: Path) -> None:
+    """Write a module that scores as `WholeModel` does, as ONNX in float."""
     example = torch.ones((2, 16), dtype=torch.int64)
     axes = {name: {0: "rows", 1: "width"} for name in INPUTS} | {OUTPUT: {0: "rows"}}
     with warnings.catch_warnings():
@@ -145,7 +150,7 @@ def write_onnx(model: PreTrainedModel, path: Path) -> None:
         # other encoders this one warns of what a trace may miss: the int8 figures would show it.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            serving_graph(model),
+            module,
             (example, example),
             path,
             input_names=list(INPUTS),

@@ -1,0 +1,1 @@
+"""Whatever scores comments, a file each: `load(folder, **options)` gives texts -> probabilities."""

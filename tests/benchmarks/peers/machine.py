@@ -1,0 +1,59 @@
+"""What the figures were measured on: the processor, its instructions, memory, libraries, commit."""
+
+import os
+import platform
+import re
+import sys
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+# As Linux names them, and as people do.
+INSTRUCTIONS: Final = {
+    "avx2": "AVX2",
+    "avx512f": "AVX-512",
+    "avx512_vnni": "AVX-512 VNNI",
+    "avx_vnni": "AVX-VNNI",
+    "avx512_bf16": "AVX-512 bf16",
+    "amx_int8": "AMX int8",
+    "amx_bf16": "AMX bf16",
+}
+CPUINFO: Final = Path("/proc/cpuinfo")
+
+
+def processor() -> dict[str, object]:
+    """Describe the processor and the memory."""
+    return {
+        "cpu": _field("model name") or platform.processor() or platform.machine(),
+        "cores": cores(),
+        "instructions": [name for flag, name in INSTRUCTIONS.items() if flag in _flags()],
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "load_before": round(os.getloadavg()[0], 2),
+    }
+
+
+def cores() -> int:
+    """Count the cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def has_vnni() -> bool:
+    """Say whether the processor multiplies int8 without the risk of an overflow."""
+    return bool({"avx512_vnni", "avx_vnni", "amx_int8"} & _flags())
+
+
+def has_bf16() -> bool:
+    """Say whether it computes in bf16; elsewhere that is hundreds of times slower."""
+    return bool({"avx512_bf16", "amx_bf16"} & _flags())
+
+
+def _flags() -> set[str]:
+    return set(_field("flags").split())
+
+
+def _field(name: str) -> str:
+    if not CPUINFO.is_file():
+        return ""
+    found = re.search(rf"^{name}\s*: (.*)$", CPUINFO.read_text(), re.MULTILINE)
+    return found[1] if found else ""
