@@ -3,9 +3,11 @@
 import os
 import platform
 import re
+import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
 
@@ -22,9 +24,24 @@ INSTRUCTIONS: Final = {
 CPUINFO: Final = Path("/proc/cpuinfo")
 
 
-def processor() -> dict[str, object]:
-    """Describe the processor and the memory."""
+LIBRARIES: Final = (
+    *("confluent-kafka", "numpy", "onnxruntime", "openvino"),
+    *("tokenizers", "torch", "transformers"),
+)
+
+
+def machine() -> dict[str, Any]:
+    """Describe the processor, the memory and what runs on them."""
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],  # noqa: S607 - whichever git is on the path
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return {
+        "commit": commit.stdout.strip() or "unknown",
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in LIBRARIES},
         "cpu": _field("model name") or platform.processor() or platform.machine(),
         "cores": cores(),
         "instructions": [name for flag, name in INSTRUCTIONS.items() if flag in _flags()],

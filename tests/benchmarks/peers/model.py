@@ -28,7 +28,7 @@ from schemas.labels import LABELS
 from trainer import fit, golden, graph, quantise
 from trainer.data import Rows
 from trainer.dataset import CommentDataset
-from trainer.export import Result, write_manifest, unwrite_manifested, write_model
+from trainer.export import Result, write_manifest, unfinished, write_model
 from trainer.model import clean_tokenizer, load_model
 
 MAX_LENGTH: Final = 256
@@ -59,7 +59,7 @@ def make(name: str, out: Path) -> None:
     examples = CommentDataset(Rows.unlabelled(texts, LABELS), tokenizer, MAX_LENGTH)
     if SHAPES[name] is None:
         _spread_logits(model, examples)
-    with unwrite_manifested(out) as scratch:
+    with unfinished(out) as scratch:
         bundle = scratch / "bundle"
         graph.write_onnx(model, bundle / FLOAT_MODEL)
         quantise.write_int8(bundle / FLOAT_MODEL, bundle / INT8_MODEL, examples)

@@ -1,0 +1,134 @@
+"""The command: `make bench ARGS=peers` and `make bench ARGS=peers_stream`.
+
+    python -m benchmarks.peers scoring --rounds 1 --comments 40 --only tidegate,torch
+    python -m benchmarks.peers stream --rounds 1
+"""
+
+import json
+import subprocess
+import sys
+from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
+from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.peers import goals, scoring
+from benchmarks.peers.contestants import contestants
+from benchmarks.peers.machine import has_vnni, machine
+from benchmarks.peers.picture import draw
+from benchmarks.peers.process import environment_of
+from benchmarks.peers.stream import streaming
+from benchmarks.peers.stream.players import PLAYERS
+from benchmarks.peers.table import scoring_table, stream_table
+from deploy.broker import local_broker
+from schemas.bundle import MANIFEST
+
+NEEDED: Final = ("matplotlib", "onnxruntime", "torch", "transformers")
+# The base shape is eight times the work a comment: one round of a twelfth of the comments.
+BASE, BASE_SHARE = "base", 12
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run a benchmark, and write what it found as JSON, Markdown and a picture."""
+    options = parser().parse_args(arguments)
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        sys.exit(f"error: {', '.join(missing)}: not installed, and the peers need it\nhint: make full")
+    options.out.mkdir(parents=True, exist_ok=True)
+    options.run(options)
+
+
+def parser() -> ArgumentParser:
+    """Return what the command line takes."""
+    top = ArgumentParser(prog="benchmarks.peers", description="tidegate beside its peers")
+    kinds = top.add_subparsers(required=True, metavar="{scoring,stream}")
+    for name, run, count, models in (
+        ("scoring", run_scoring, 300, ["mini", BASE]),
+        ("stream", run_stream, 2_000, ["mini"]),
+    ):
+        kind = kinds.add_parser(name, formatter_class=ArgumentDefaultsHelpFormatter)
+        kind.set_defaults(run=run)
+        kind.add_argument("--rounds", type=int, default=3, help="turns of each contestant")
+        kind.add_argument("--comments", type=int, default=count, help="in a round")
+        kind.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder to write to")
+        kind.add_argument("--only", type=_parts, default=[], help="contestants, by parts of names")
+        kind.add_argument(
+            "--models",
+            type=_parts,
+            default=models,
+            help="mini, base, tiny, or a folder of a bundle with float weights",
+        )
+    return top
+
+
+def run_scoring(options: Namespace) -> None:
+    """Score on each of the models."""
+    found: dict[str, Any] = {"machine": machine(), "models": {}}
+    taking_part = [one for one in contestants() if _wanted(one.name, options.only)]
+    for name in options.models:
+        rounds, count = options.rounds, options.comments
+        if name == BASE:
+            rounds, count = 1, max(1, count // BASE_SHARE)
+        folder = model_folder(name, options.out)
+        what, scores = scoring.measure(taking_part, folder, rounds, count)
+        engines = scoring.figures(scores)
+        found["models"][name] = {
+            "what": what,
+            "ratios": goals.ratios(scores, vnni=has_vnni()),
+            "own": goals.own_goals(engines),
+            "engines": engines,
+        }
+    panels = {name: model["engines"] for name, model in found["models"].items()}
+    write(options.out / "scoring", found, scoring_table(found), panels)
+
+
+def run_stream(options: Namespace) -> None:
+    """Judge what lies in Kafka."""
+    taking_part = [one for one in PLAYERS if _wanted(one.name, options.only)]
+    folder = model_folder(options.models[0], options.out)
+    found: dict[str, Any] = {"machine": machine()}
+    with local_broker() as broker:
+        found["what"], measured = streaming.measure(
+            taking_part, broker, folder, options.rounds, options.comments
+        )
+    found["ratios"] = streaming.ratios(measured)
+    found["contestants"] = streaming.figures(measured)
+    title = "comments in Kafka to verdicts on a topic"
+    write(options.out / "stream", found, stream_table(found), {title: found["contestants"]})
+
+
+def model_folder(name: str, out: Path) -> Path:
+    """Return a model's folder, and make the model first where it was not made before."""
+    if (Path(name) / MANIFEST).is_file():
+        return Path(name).resolve()
+    folder = (out / "models" / name).resolve()
+    if not (folder / MANIFEST).is_file():
+        print(f"making the model {name}", file=sys.stderr)
+        subprocess.run(
+            [sys.executable, "-m", "benchmarks.peers.model", name, str(folder)],
+            env=environment_of(None),
+            stdout=sys.stderr,
+            check=True,
+        )
+    return folder
+
+
+def write(stem: Path, found: Any, page: str, panels: Any) -> None:
+    """Write the results beside each other, and print the page."""
+    stem.with_suffix(".json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    stem.with_suffix(".md").write_text(page, encoding="utf-8")
+    draw(panels, stem.with_suffix(".png"))
+    print(page)
+    print(f"written: {stem}.json, {stem}.md, {stem}.png", file=sys.stderr)
+
+
+def _parts(text: str) -> list[str]:
+    return text.split(",")
+
+
+def _wanted(name: str, parts: Iterable[str]) -> bool:
+    return not parts or any(part in name for part in parts)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,85 @@
+"""What tidegate wants to be, as ratios to its peers and as figures of its own."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Final
+
+from benchmarks.peers.contestants import AFTERNOON, OURS
+from benchmarks.peers.scoring import Score
+from benchmarks.peers.spread import Spread
+
+LONE_MS: Final = 5
+READY_S: Final = 2
+PEAK_MB: Final = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A ratio that is wanted: ours over the best of some contestants.
+
+    Attributes:
+        against: as the table names them.
+        rivals: which contestants those are, by name and family.
+        with_vnni: the ratio on a processor with VNNI; None: there is no goal.
+        without: on another one.
+    """
+
+    against: str
+    rivals: Callable[[str, str], bool]
+    with_vnni: float | None
+    without: float | None
+
+
+GOALS: Final = (
+    Goal("the afternoon loop", lambda name, _: name == AFTERNOON, None, 4),
+    Goal(
+        "transformers.pipeline at its best batch",
+        lambda _, family: family == "transformers.pipeline",
+        7,
+        None,
+    ),
+    Goal("Detoxify", lambda _, family: family == "Detoxify", 14, None),
+    Goal("infinity-emb at its best", lambda _, family: family == "infinity-emb", 1.9, None),
+    Goal("the fastest bare engine", lambda _, family: family == "bare engines", 0.95, None),
+)
+
+
+def ratios(scores: Sequence[Score], *, vnni: bool) -> list[dict[str, Any]]:
+    """Return ours over each of the goals' rivals, round by round: median, least and most."""
+    measured = {score.contestant.name: score for score in scores if score.rates}
+    ours = measured.get(OURS)
+    found = []
+    for goal in GOALS:
+        rivals = [
+            score
+            for score in measured.values()
+            if goal.rivals(score.contestant.name, score.contestant.family)
+        ]
+        if ours is None or not rivals:
+            continue
+        best = max(rivals, key=lambda score: median(score.rates))
+        found.append(
+            ratio(goal.against, best.contestant.name, ours.rates, best.rates)
+            | {"goal": goal.with_vnni if vnni else goal.without}
+        )
+    return found
+
+
+def ratio(
+    against: str, rival: str, ours: Sequence[float], theirs: Sequence[float]
+) -> dict[str, Any]:
+    """Return a ratio over the rounds that both finished."""
+    of_rounds = [mine / yours for mine, yours in zip(ours, theirs, strict=False)]
+    return {"against": against, "rival": rival, "ratio": Spread.of(of_rounds).rounded(2)}
+
+
+def own_goals(ours: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return figures of ours that have a goal each, at most which they should be."""
+    if "not_measured" in ours:
+        return []
+    return [
+        {"figure": "p50 of a lone comment of 40 tokens, ms", "found": ours["lone_ms"]["median"], "at_most": LONE_MS},
+        {"figure": "start to ready, s", "found": ours["ready_s"]["median"], "at_most": READY_S},
+        {"figure": "peak memory, MB", "found": ours["peak_mb"], "at_most": PEAK_MB},
+    ]

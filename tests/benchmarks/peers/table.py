@@ -1,0 +1,131 @@
+"""Results as Markdown that a terminal shows as well: ratios first, with the goal beside each."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Found = Mapping[str, Any]
+
+
+def scoring_table(found: Found) -> str:
+    """Return the page of a scoring run."""
+    parts = ["# Scoring: tidegate and its peers", machine_lines(found["machine"])]
+    for name, model in found["models"].items():
+        what = model["what"]
+        parts += [
+            f"## {name}",
+            f"{what['rounds']} rounds of {what['comments_a_round']} comments of "
+            f"{what['tokens_a_comment']} tokens ({what['comments']}); median (least to most).",
+            ratio_table(model["ratios"]),
+            _own(model["own"]),
+            _engines(model["engines"]),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def stream_table(found: Found) -> str:
+    """Return the page of a stream run."""
+    what = found["what"]
+    rows = [
+        [
+            entry["name"],
+            *(
+                ["–", "–", f"not measured: {entry['not_measured']}"]
+                if "not_measured" in entry
+                else [spread(entry["comments_per_s"]), str(entry["peak_mb"] or "–"), ""]
+            ),
+        ]
+        for entry in found["contestants"]
+    ]
+    return "\n\n".join(
+        [
+            "# Comments in Kafka to verdicts on a topic: tidegate and its peers",
+            machine_lines(found["machine"]),
+            f"{what['rounds']} rounds of {what['comments_a_round']} comments ({what['comments']}), "
+            f"model {what['model']}; median (least to most).",
+            ratio_table(found["ratios"]),
+            table(["who", "comments/s", "peak MB", ""], rows),
+        ]
+    ) + "\n"
+
+
+def machine_lines(machine: Found) -> str:
+    """Say in three lines where the figures come from."""
+    libraries = ", ".join(f"{name} {version}" for name, version in machine["libraries"].items())
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
+        f"{', '.join(machine['instructions']) or 'instructions unknown'}; "
+        f"load {machine['load_before']} before the run\n"
+        f"commit {machine['commit']}, Python {machine['python']}, {libraries}"
+    )
+
+
+def ratio_table(ratios: Iterable[Found]) -> str:
+    """Return the ratios, each with its goal."""
+    rows = [
+        [entry["against"], entry["rival"], spread(entry["ratio"], "x"), _goal(entry["goal"])]
+        for entry in ratios
+    ]
+    return table(["tidegate over", "which was", "ratio", "goal"], rows)
+
+
+def spread(figures: Found, unit: str = "") -> str:
+    """Return a median with its spread."""
+    middle, least, most = (f"{figures[name]:,g}" for name in ("median", "least", "most"))
+    return f"{middle}{unit} ({least} to {most})"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table whose columns are lined up."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = [head, ["-" * width for width in widths], *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+        for line in lines
+    )
+
+
+def _goal(goal: float | None) -> str:
+    return "–" if goal is None else f"≥ {goal:g}x"
+
+
+def _own(own: Iterable[Found]) -> str:
+    rows = [[entry["figure"], f"{entry['found']:g}", f"≤ {entry['at_most']:g}"] for entry in own]
+    return table(["tidegate's own", "found", "goal"], rows)
+
+
+def _engines(engines: Iterable[Found]) -> str:
+    head = [
+        "engine",
+        "comments/s",
+        "real tokens/s",
+        "lone comment, p50 ms",
+        "ready, s",
+        "peak MB",
+        "to torch fp32: max, mean, flips",
+        "alone to company: max",
+    ]
+    return table(head, [_engine(entry, len(head)) for entry in engines])
+
+
+def _engine(entry: Found, columns: int) -> list[str]:
+    if "not_measured" in entry:
+        return [entry["name"], f"not measured: {entry['not_measured']}", *["–"] * (columns - 2)]
+    return [
+        entry["name"],
+        spread(entry["comments_per_s"]),
+        spread(entry["tokens_per_s"]),
+        f"{entry['lone_ms']['median']:g}",
+        f"{entry['ready_s']['median']:g}",
+        str(entry["peak_mb"]),
+        _fidelity(entry.get("to_reference")),
+        f"{entry['alone_to_company']['max_abs']:.5f}",
+    ]
+
+
+def _fidelity(found: Found | None) -> str:
+    if found is None:
+        return "–"
+    return (
+        f"{found['max_abs']:.4f}, {found['mean_abs']:.5f}, "
+        f"{found['flips']} of {found['decisions']:,}"
+    )
