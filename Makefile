@@ -62,7 +62,7 @@ full: $(VENV)/full  ## install torch and the trainer, too
 schemas: $(VENV)/light  ## write the JSON Schemas and the AsyncAPI document anew
 	$(BIN)/tidegate schemas --out schemas/generated
 
-bench: $(VENV)/dev  ## the benchmarks; ARGS="stream" for one of them
+bench: $(VENV)/dev  ## the benchmarks; ARGS="stream" for one of them, ARGS="peers" for those against others
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.run $(ARGS)
 
 lock:  ## make the lock files anew (needs uv)
@@ -70,8 +70,16 @@ lock:  ## make the lock files anew (needs uv)
 	uv pip compile pyproject.toml $(LOCK) --extra build --extra dev -c requirements-full.txt -o requirements-dev.txt
 	uv pip compile pyproject.toml $(LOCK) --extra build -c requirements-full.txt -o requirements.txt
 	uv pip compile pyproject.toml $(LOCK) --extra build --extra sign -c requirements-full.txt -o requirements-image.txt
+	uv pip compile $(PEERS)/detoxify.in $(LOCK) --no-deps -o $(PEERS)/detoxify.txt
+	uv pip compile $(PEERS)/infinity.in $(LOCK) $(addprefix --no-emit-package=,$(WITH_TORCH)) -o $(PEERS)/infinity.txt
+	uv pip compile $(PEERS)/quix.in $(LOCK) -o $(PEERS)/quix.txt
+	uv pip compile $(PEERS)/faststream.in $(LOCK) -c requirements-full.txt -o $(PEERS)/faststream.txt
+
+# Peers of the benchmark, laid over the full install: they find torch, gigabytes of it, there.
+PEERS := tests/benchmarks/peers/requirements
+WITH_TORCH = $(shell grep -oE '^(torch|triton|(cuda|nvidia)-[a-z0-9-]+)' requirements-full.txt)
 
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
 
 clean:  ## remove what was installed and built
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-peers build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

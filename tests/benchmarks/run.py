@@ -1,5 +1,8 @@
 """The benchmarks: `make bench`, or `make bench ARGS="stream latency"` for some of them.
 
+Those against peers have options of their own: `make bench ARGS="peers --rounds 1"` and
+`make bench ARGS=peers_stream` (docs/performance-benchmarks.md).
+
 Prints one JSON object with the figures, their goals and the machine. Fails on errors only,
 never on a time: the machines that run this are shared.
 """
@@ -14,6 +17,7 @@ from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 
+from benchmarks.peers import command
 from deploy.broker import local_broker
 
 # What needs torch is measured in the full install only.
@@ -26,6 +30,7 @@ ALL = (
     "overload",
     *(("training",) if find_spec("torch") else ()),
 )
+PEERS = {"peers": "scoring", "peers_stream": "stream"}
 
 # Of these alone a machine without a network is asked, which has no broker to fetch.
 BROKERLESS = {"gpu"}
@@ -62,4 +67,7 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    if sys.argv[1:] and sys.argv[1] in PEERS:
+        command.main([PEERS[sys.argv[1]], *sys.argv[2:]])
+    else:
+        main(sys.argv[1:])

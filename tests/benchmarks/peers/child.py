@@ -1,6 +1,6 @@
 """A contestant's process: loads its engine, does the job on stdin and answers on stdout.
 
-    python -m benchmarks.peers.child MODULE FOLDER OPTIONS STARTED < job.json
+python -m benchmarks.peers.child MODULE FOLDER OPTIONS STARTED < job.json
 """
 
 import json

@@ -1,5 +1,6 @@
-"""Comments to score: each as long as it was, up to what the model takes, so that all engines
-compute the same tokens, whatever they do with a longer one.
+"""Comments to score, each as long as it was up to what the model takes.
+
+So all engines compute the same tokens, whatever they do with a longer comment.
 """
 
 from collections.abc import Sequence
@@ -42,10 +43,6 @@ class Comments:
         tokens = [len(encoding.ids) for encoding in tokenizer.encode_batch(texts)]
         return cls(source, texts, tokens, _lone(tokenizer))
 
-    def part(self, number: int, size: int) -> slice:
-        """Return where the comments of a round stand."""
-        return slice(number * size, (number + 1) * size)
-
 
 def _cut(tokenizer: Tokenizer, text: str, longest: int) -> str:
     """Cut a text behind the last token that fits, and again if the rest is tokenised otherwise."""
@@ -61,6 +58,8 @@ def _cut(tokenizer: Tokenizer, text: str, longest: int) -> str:
 def _lone(tokenizer: Tokenizer) -> str:
     words = (WORDS * LONE_TOKENS).split()
     count = next(
-        n for n in range(1, len(words)) if len(tokenizer.encode(" ".join(words[:n])).ids) >= LONE_TOKENS
+        n
+        for n in range(1, len(words))
+        if len(tokenizer.encode(" ".join(words[:n])).ids) >= LONE_TOKENS
     )
     return " ".join(words[:count])

@@ -11,6 +11,7 @@ def peak_mb(pid: int | str = "self") -> float:
     On Linux not by getrusage: a child's begins at what its parent had.
     """
     status = Path(f"/proc/{pid}/status")
-    if status.is_file() and (found := re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(), re.M)):
-        return int(found[1]) / 1024
+    if status.is_file():
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(), re.MULTILINE)
+        return int(found[1]) / 1024 if found else 0.0  # 0: it has just ended
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # bytes on macOS

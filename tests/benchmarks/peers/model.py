@@ -28,7 +28,7 @@ from schemas.labels import LABELS
 from trainer import fit, golden, graph, quantise
 from trainer.data import Rows
 from trainer.dataset import CommentDataset
-from trainer.export import Result, write_manifest, unfinished, write_model
+from trainer.export import Result, unfinished, write_manifest, write_model
 from trainer.model import clean_tokenizer, load_model
 
 MAX_LENGTH: Final = 256
@@ -55,6 +55,7 @@ def make(name: str, out: Path) -> None:
     torch.manual_seed(SEED)
     tokenizer = clean_tokenizer(None)
     model = _model(SHAPES[name])
+    model.train(mode=False)
     texts = real_texts(EXAMPLES[name])[1]
     examples = CommentDataset(Rows.unlabelled(texts, LABELS), tokenizer, MAX_LENGTH)
     if SHAPES[name] is None:
@@ -72,15 +73,16 @@ def make(name: str, out: Path) -> None:
 
 def _model(shape: dict[str, Any] | None) -> PreTrainedModel:
     if shape is None:
-        return load_model(None, LABELS).eval()
-    config = BertConfig(
+        return load_model(None, LABELS)
+    config = BertConfig(  # type: ignore[call-arg]  # it knows its own names only
         **shape,
         num_labels=len(LABELS),
         problem_type="multi_label_classification",
         id2label=dict(enumerate(LABELS)),
         label2id={label: number for number, label in enumerate(LABELS)},
     )
-    return BertForSequenceClassification(config).eval()
+    model: PreTrainedModel = BertForSequenceClassification(config)
+    return model
 
 
 def _spread_logits(model: Any, examples: CommentDataset) -> None:

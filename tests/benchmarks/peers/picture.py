@@ -18,10 +18,10 @@ def draw(panels: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
     import matplotlib as mpl  # noqa: PLC0415 - the full install only
 
     mpl.use("Agg")
-    from matplotlib import pyplot  # noqa: PLC0415 - after the choice of a canvas
+    from matplotlib import pyplot as plt  # noqa: PLC0415 - after the choice of a canvas
 
     counts = [sum("not_measured" not in entry for entry in panel) for panel in panels.values()]
-    figure, axes = pyplot.subplots(
+    figure, axes = plt.subplots(
         len(panels),
         figsize=(9, sum(counts) * BAR_INCHES + 1.2 * len(panels)),
         height_ratios=[max(1, count) for count in counts],
@@ -31,7 +31,7 @@ def draw(panels: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
     for axis, (title, panel) in zip(axes[:, 0], panels.items(), strict=True):
         _panel(axis, title, [entry for entry in panel if "not_measured" not in entry])
     figure.savefig(path, dpi=150)
-    pyplot.close(figure)
+    plt.close(figure)
 
 
 def _panel(axis: Any, title: str, entries: Sequence[Mapping[str, Any]]) -> None:

@@ -67,6 +67,7 @@ def measure(
                 _turn(score, folder, job, tokens, f"round {number + 1} of {rounds}")
     what = {
         "comments": comments.source,
+        "model": folder.name,
         "comments_a_round": count,
         "rounds": rounds,
         "tokens_a_comment": round(sum(comments.tokens[WARM:]) / (rounds * count), 1),

@@ -1,51 +1,53 @@
 """Results as Markdown that a terminal shows as well: ratios first, with the goal beside each."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 Found = Mapping[str, Any]
+
+NOTHING: Final = "-"
 
 
 def scoring_table(found: Found) -> str:
     """Return the page of a scoring run."""
     parts = ["# Scoring: tidegate and its peers", machine_lines(found["machine"])]
     for name, model in found["models"].items():
-        what = model["what"]
         parts += [
             f"## {name}",
-            f"{what['rounds']} rounds of {what['comments_a_round']} comments of "
-            f"{what['tokens_a_comment']} tokens ({what['comments']}); median (least to most).",
+            what_line(model["what"]),
             ratio_table(model["ratios"]),
             _own(model["own"]),
             _engines(model["engines"]),
         ]
-    return "\n\n".join(parts) + "\n"
+    return page(parts)
 
 
 def stream_table(found: Found) -> str:
     """Return the page of a stream run."""
-    what = found["what"]
-    rows = [
-        [
-            entry["name"],
-            *(
-                ["–", "–", f"not measured: {entry['not_measured']}"]
-                if "not_measured" in entry
-                else [spread(entry["comments_per_s"]), str(entry["peak_mb"] or "–"), ""]
-            ),
-        ]
-        for entry in found["contestants"]
-    ]
-    return "\n\n".join(
+    head = ["who", "comments/s", "peak MB"]
+    return page(
         [
             "# Comments in Kafka to verdicts on a topic: tidegate and its peers",
             machine_lines(found["machine"]),
-            f"{what['rounds']} rounds of {what['comments_a_round']} comments ({what['comments']}), "
-            f"model {what['model']}; median (least to most).",
+            what_line(found["what"]),
             ratio_table(found["ratios"]),
-            table(["who", "comments/s", "peak MB", ""], rows),
+            table(head, [_player(entry) for entry in found["contestants"]]),
         ]
-    ) + "\n"
+    )
+
+
+def page(parts: Iterable[str]) -> str:
+    """Return parts with an empty line between them."""
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def what_line(what: Found) -> str:
+    """Say what was scored."""
+    return (
+        f"{what['rounds']} rounds of {what['comments_a_round']} comments of "
+        f"{what['tokens_a_comment']} tokens ({what['comments']}), model {what['model']}; "
+        "median (least to most)."
+    )
 
 
 def machine_lines(machine: Found) -> str:
@@ -79,13 +81,15 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = [head, ["-" * width for width in widths], *rows]
     return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+        "| "
+        + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        + " |"
         for line in lines
     )
 
 
 def _goal(goal: float | None) -> str:
-    return "–" if goal is None else f"≥ {goal:g}x"
+    return NOTHING if goal is None else f"≥ {goal:g}x"
 
 
 def _own(own: Iterable[Found]) -> str:
@@ -107,9 +111,15 @@ def _engines(engines: Iterable[Found]) -> str:
     return table(head, [_engine(entry, len(head)) for entry in engines])
 
 
+def _player(entry: Found) -> list[str]:
+    if "not_measured" in entry:
+        return [entry["name"], f"not measured: {entry['not_measured']}", NOTHING]
+    return [entry["name"], spread(entry["comments_per_s"]), str(entry["peak_mb"])]
+
+
 def _engine(entry: Found, columns: int) -> list[str]:
     if "not_measured" in entry:
-        return [entry["name"], f"not measured: {entry['not_measured']}", *["–"] * (columns - 2)]
+        return [entry["name"], f"not measured: {entry['not_measured']}", *[NOTHING] * (columns - 2)]
     return [
         entry["name"],
         spread(entry["comments_per_s"]),
@@ -124,7 +134,7 @@ def _engine(entry: Found, columns: int) -> list[str]:
 
 def _fidelity(found: Found | None) -> str:
     if found is None:
-        return "–"
+        return NOTHING
     return (
         f"{found['max_abs']:.4f}, {found['mean_abs']:.5f}, "
         f"{found['flips']} of {found['decisions']:,}"

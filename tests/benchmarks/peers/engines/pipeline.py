@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from transformers import pipeline
 
@@ -11,7 +12,7 @@ from benchmarks.peers.engines.engine import Engine, Scores, in_order, labels_of
 def load(folder: Path, batch: int) -> Engine:
     """Load the pipeline; `batch` 1 is a call for each comment, as a loop over messages makes it."""
     labels = labels_of(folder)
-    pipe = pipeline(
+    pipe: Any = pipeline(
         "text-classification",
         model=str(folder),
         device="cpu",

@@ -18,8 +18,11 @@ def main(place: Place) -> None:
     score, labels = load(place.folder), place.labels()
     broker = KafkaBroker(place.servers, log_level=logging.WARNING)
 
-    @broker.publisher(place.verdicts, batch=True)
-    @broker.subscriber(
+    def judge(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        scores = score([event["text"] for event in events])
+        return [verdict(event, row, labels) for event, row in zip(events, scores, strict=True)]
+
+    subscriber = broker.subscriber(
         place.comments,
         group_id=place.name,
         auto_offset_reset="earliest",
@@ -27,10 +30,7 @@ def main(place: Place) -> None:
         max_records=WINDOW,
         ack_policy=AckPolicy.ACK,
     )
-    def judge(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        scores = score([event["text"] for event in events])
-        return [verdict(event, row, labels) for event, row in zip(events, scores, strict=True)]
-
+    broker.publisher(place.verdicts, batch=True)(subscriber(judge))
     asyncio.run(FastStream(broker).run())
 
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaException
+
+from benchmarks.peers.stream.place import Place
 
 SETTLE_S: Final = 0.1  # within which the verdicts of one transaction are read to the end
 PATIENCE_S: Final = 240.0  # for the first verdicts: torch takes long to load
@@ -15,42 +18,53 @@ class NoVerdictsError(Exception):
     """The verdicts did not come."""
 
 
-def rate(
-    servers: str, topic: str, *, warm: int, count: int, limit_s: float, alive: Callable[[], bool]
-) -> float:
-    """Return verdicts a second, from the first `warm` of them to the last.
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """Measures verdicts a second, from the first `warm` of them to the last of `count`.
 
-    Args:
-        servers: the broker.
-        topic: of the verdicts.
+    Attributes:
         warm: so many are waited for before the clock starts.
         count: so many come in all.
         limit_s: after so long the clock stops, with those that have come.
-        alive: whether their maker still is.
-
-    Raises:
-        NoVerdictsError: their maker died, or fell silent.
     """
-    config = {
-        "bootstrap.servers": servers,
-        "group.id": f"{topic}.meter",
+
+    warm: int
+    count: int
+    limit_s: float
+
+    def rate(self, place: Place, alive: Callable[[], bool]) -> float:
+        """Return verdicts a second on a place's topic.
+
+        Args:
+            place: where.
+            alive: whether their maker still is.
+
+        Raises:
+            NoVerdictsError: their maker died, or fell silent.
+        """
+        with closing(Consumer(_config(place))) as consumer:
+            consumer.subscribe([place.verdicts])
+            stream = _Stream(consumer, alive)
+            stream.read_until(lambda: stream.seen >= self.warm, PATIENCE_S)
+            settled = monotonic() + SETTLE_S
+            stream.read_until(lambda: monotonic() > settled, PATIENCE_S)
+            seen, at = stream.seen, stream.last
+            end = monotonic() + self.limit_s
+            stream.read_until(lambda: stream.seen >= self.count or monotonic() > end, PATIENCE_S)
+        if stream.seen == seen:
+            raise NoVerdictsError(f"{seen} verdicts came, and then no other")
+        return (stream.seen - seen) / (stream.last - at)
+
+
+def _config(place: Place) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": place.servers,
+        "group.id": f"{place.name}.meter",
         "isolation.level": "read_committed",
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
         "fetch.wait.max.ms": 20,
     }
-    with closing(Consumer(config)) as consumer:
-        consumer.subscribe([topic])
-        stream = _Stream(consumer, alive)
-        stream.read_until(lambda: stream.seen >= warm, PATIENCE_S)
-        settled = monotonic() + SETTLE_S
-        stream.read_until(lambda: monotonic() > settled, PATIENCE_S)
-        seen, at = stream.seen, stream.last
-        end = monotonic() + limit_s
-        stream.read_until(lambda: stream.seen >= count or monotonic() > end, limit_s + 1)
-        if stream.seen == seen:
-            raise NoVerdictsError(f"{seen} verdicts came, and then no other")
-        return (stream.seen - seen) / (stream.last - at)
 
 
 class _Stream:

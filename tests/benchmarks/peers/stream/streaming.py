@@ -14,6 +14,8 @@ from benchmarks.peers.job import Job
 from benchmarks.peers.overlay import NotInstalledError
 from benchmarks.peers.process import NotMeasuredError
 from benchmarks.peers.spread import Spread
+from benchmarks.peers.stream.meter import Meter
+from benchmarks.peers.stream.place import Place
 from benchmarks.peers.stream.players import AFTERNOON, BARE, EXACTLY_ONCE, FASTSTREAM, QUIX, Player
 from benchmarks.peers.stream.turn import take_turn
 from deploy.broker import LocalBroker
@@ -56,13 +58,19 @@ def measure(
     for number in range(rounds):
         for name, turn in turns.items():
             if measured[name].not_measured is None:
-                print(f"round {number + 1} of {rounds}: {name} …", end=" ", file=sys.stderr, flush=True)
+                print(
+                    f"round {number + 1} of {rounds}: {name} …",
+                    end=" ",
+                    file=sys.stderr,
+                    flush=True,
+                )
                 _take(turn, number, measured[name])
     what = {
         "comments": comments.source,
         "comments_a_round": count,
         "rounds": rounds,
         "model": folder.name,
+        "tokens_a_comment": round(sum(comments.tokens[WARM:]) / count, 1),
     }
     return what, list(measured.values())
 
@@ -70,9 +78,11 @@ def measure(
 def _turn_of(
     player: Player, broker: LocalBroker, name: str, folder: Path, texts: Sequence[str]
 ) -> Turn:
+    meter = Meter(warm=WARM, count=len(texts), limit_s=LIMIT_S)
+
     def turn(number: int) -> tuple[float, float]:
-        topics = f"{name}-{number}"
-        return take_turn(player, broker, topics, folder, texts, warm=WARM, limit_s=LIMIT_S)
+        place = Place(broker.bootstrap_servers, f"{name}-{number}", folder)
+        return take_turn(player, broker, place, texts, meter)
 
     return turn
 

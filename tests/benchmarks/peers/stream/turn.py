@@ -4,7 +4,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Final
 
@@ -12,7 +11,8 @@ from benchmarks.cluster import environment, play, prepare_topics
 from benchmarks.peers.memory import peak_mb
 from benchmarks.peers.overlay import last_line
 from benchmarks.peers.process import NotMeasuredError, environment_of
-from benchmarks.peers.stream.meter import NoVerdictsError, rate
+from benchmarks.peers.stream.meter import Meter, NoVerdictsError
+from benchmarks.peers.stream.place import Place
 from benchmarks.peers.stream.players import WORKER, Player
 from deploy.broker import LocalBroker
 
@@ -20,14 +20,7 @@ STOP_S: Final = 30.0
 
 
 def take_turn(
-    player: Player,
-    broker: LocalBroker,
-    name: str,
-    folder: Path,
-    texts: Sequence[str],
-    *,
-    warm: int,
-    limit_s: float,
+    player: Player, broker: LocalBroker, place: Place, texts: Sequence[str], meter: Meter
 ) -> tuple[float, float]:
     """Let a player judge comments that lie in a topic.
 
@@ -38,22 +31,15 @@ def take_turn(
         NotInstalledError: its packages cannot be installed.
         NotMeasuredError: it failed.
     """
-    servers = broker.bootstrap_servers
-    settings = environment(broker, name, TIDEGATE_BUNDLE=str(folder), **player.settings)
+    model = {"TIDEGATE_BUNDLE": str(place.folder)}
+    settings = environment(broker, place.name, **model, **player.settings)
     variables = {**environment_of(player.overlay), **settings}
     prepare_topics(settings)
-    play(broker, f"{name}.comments", texts)
-    place = [] if player.command == WORKER else [servers, name, str(folder)]
-    with _running([*player.command, *place], variables) as (process, said):
+    play(broker, place.comments, texts)
+    arguments = [] if player.command == WORKER else [place.servers, place.name, str(place.folder)]
+    with _running([*player.command, *arguments], variables) as (process, said):
         try:
-            per_s = rate(
-                servers,
-                f"{name}.verdicts",
-                warm=warm,
-                count=len(texts),
-                limit_s=limit_s,
-                alive=lambda: process.poll() is None,
-            )
+            per_s = meter.rate(place, lambda: process.poll() is None)
         except NoVerdictsError as error:
             said.seek(0)
             raise NotMeasuredError(f"{error}: {last_line(said.read())}") from error

@@ -1,7 +1,7 @@
 """The command: `make bench ARGS=peers` and `make bench ARGS=peers_stream`.
 
-    python -m benchmarks.peers scoring --rounds 1 --comments 40 --only tidegate,torch
-    python -m benchmarks.peers stream --rounds 1
+python -m benchmarks.peers.command scoring --rounds 1 --comments 40 --only tidegate,torch
+python -m benchmarks.peers.command stream --rounds 1
 """
 
 import json
@@ -33,7 +33,9 @@ def main(arguments: Sequence[str]) -> None:
     """Run a benchmark, and write what it found as JSON, Markdown and a picture."""
     options = parser().parse_args(arguments)
     if missing := [name for name in NEEDED if find_spec(name) is None]:
-        sys.exit(f"error: {', '.join(missing)}: not installed, and the peers need it\nhint: make full")
+        sys.exit(
+            f"error: {', '.join(missing)}: not installed, and the peers need it\nhint: make full"
+        )
     options.out.mkdir(parents=True, exist_ok=True)
     options.run(options)
 
