@@ -11,7 +11,7 @@ from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from benchmarks.peers import goals, scoring
 from benchmarks.peers.contestants import contestants
@@ -24,7 +24,6 @@ from benchmarks.peers.table import scoring_table, stream_table
 from deploy.broker import local_broker
 from schemas.bundle import MANIFEST
 
-NEEDED: Final = ("matplotlib", "onnxruntime", "torch", "transformers")
 # The base shape is eight times the work a comment: one round of a twelfth of the comments.
 BASE, BASE_SHARE = "base", 12
 
@@ -32,10 +31,6 @@ BASE, BASE_SHARE = "base", 12
 def main(arguments: Sequence[str]) -> None:
     """Run a benchmark, and write what it found as JSON, Markdown and a picture."""
     options = parser().parse_args(arguments)
-    if missing := [name for name in NEEDED if find_spec(name) is None]:
-        sys.exit(
-            f"error: {', '.join(missing)}: not installed, and the peers need it\nhint: make full"
-        )
     options.out.mkdir(parents=True, exist_ok=True)
     options.run(options)
 
@@ -105,6 +100,8 @@ def model_folder(name: str, out: Path) -> Path:
         return Path(name).resolve()
     folder = (out / "models" / name).resolve()
     if not (folder / MANIFEST).is_file():
+        if find_spec("torch") is None:
+            sys.exit(f"error: to make the model {name} takes torch\nhint: make full")
         print(f"making the model {name}", file=sys.stderr)
         subprocess.run(
             [sys.executable, "-m", "benchmarks.peers.model", name, str(folder)],
@@ -119,9 +116,12 @@ def write(stem: Path, found: Any, page: str, panels: Any) -> None:
     """Write the results beside each other, and print the page."""
     stem.with_suffix(".json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     stem.with_suffix(".md").write_text(page, encoding="utf-8")
-    draw(panels, stem.with_suffix(".png"))
+    written = [".json", ".md"]
+    if find_spec("matplotlib") is not None:  # the full install
+        draw(panels, stem.with_suffix(".png"))
+        written.append(".png")
     print(page)
-    print(f"written: {stem}.json, {stem}.md, {stem}.png", file=sys.stderr)
+    print("written:", *(f"{stem}{suffix}" for suffix in written), file=sys.stderr)
 
 
 def _parts(text: str) -> list[str]:

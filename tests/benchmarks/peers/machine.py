@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ CPUINFO: Final = Path("/proc/cpuinfo")
 
 
 LIBRARIES: Final = (
-    *("confluent-kafka", "numpy", "onnxruntime", "openvino"),
+    *("confluent_kafka", "numpy", "onnxruntime", "openvino"),
     *("tokenizers", "torch", "transformers"),
 )
 
@@ -41,7 +42,7 @@ def machine() -> dict[str, Any]:
     return {
         "commit": commit.stdout.strip() or "unknown",
         "python": platform.python_version(),
-        "libraries": {name: version(name) for name in LIBRARIES},
+        "libraries": {name: version(name) for name in LIBRARIES if find_spec(name)},
         "cpu": _field("model name") or platform.processor() or platform.machine(),
         "cores": cores(),
         "instructions": [name for flag, name in INSTRUCTIONS.items() if flag in _flags()],
