@@ -8,15 +8,12 @@ never on a time: the machines that run this are shared.
 """
 
 import json
-import os
-import platform
-import subprocess
 import sys
 from contextlib import nullcontext
 from importlib import import_module
-from importlib.metadata import version
 from importlib.util import find_spec
 
+from benchmarks.machine import machine
 from benchmarks.peers import command
 from deploy.broker import local_broker
 
@@ -34,24 +31,6 @@ PEERS = {"peers": "scoring", "peers_stream": "stream"}
 
 # Of these alone a machine without a network is asked, which has no broker to fetch.
 BROKERLESS = {"gpu"}
-
-
-def machine() -> dict[str, object]:
-    """Say where the figures come from."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - whichever git is on the path
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    libraries = ("confluent-kafka", "openvino", "tokenizers", "numpy")
-    return {
-        "commit": commit.stdout.strip(),
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "libraries": {name: version(name) for name in libraries},
-    }
 
 
 def main(names: list[str]) -> None:

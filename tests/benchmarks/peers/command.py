@@ -13,9 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import has_vnni, machine
 from benchmarks.peers import goals, scoring
 from benchmarks.peers.contestants import contestants
-from benchmarks.peers.machine import has_vnni, machine
 from benchmarks.peers.picture import draw
 from benchmarks.peers.process import environment_of
 from benchmarks.peers.stream import streaming

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from benchmarks.machine import has_bf16
 from benchmarks.peers.files import DYNAMIC_INT8
-from benchmarks.peers.machine import has_bf16
 from schemas.bundle import FLOAT_MODEL, INT8_MODEL
 
 OURS: Final = "tidegate"

@@ -20,8 +20,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from tokenizers import Tokenizer
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
 
+from benchmarks.machine import has_vnni
 from benchmarks.peers.files import DYNAMIC_INT8, INFINITY_MODEL
-from benchmarks.peers.machine import has_vnni
 from benchmarks.texts import real_texts
 from schemas.bundle import FLOAT_MODEL, INT8_MODEL, Calibration, GoldenComment, GoldenComments
 from schemas.labels import LABELS

@@ -7,9 +7,9 @@ from typing import Final
 
 import onnxruntime
 
+from benchmarks.machine import cores
 from benchmarks.peers.engines.engine import Engine
 from benchmarks.peers.engines.sorted_batches import sorted_batches
-from benchmarks.peers.machine import cores
 from worker.batching import MicroBatch
 from worker.scoring.engine import Logits
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 import numpy as np
 import openvino
 
+from benchmarks.machine import cores
 from benchmarks.peers.engines.engine import Engine
 from benchmarks.peers.engines.sorted_batches import sorted_batches
-from benchmarks.peers.machine import cores
 from worker.batching import MicroBatch
 from worker.scoring.engine import Logits
 
