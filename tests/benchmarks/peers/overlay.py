@@ -14,6 +14,7 @@ from typing import Final
 
 LOCKS: Final = Path(__file__).parent / "requirements"
 FOLDER: Final = Path(__file__).parents[3] / ".venv-peers"
+LONGEST: Final = 200  # characters of what a peer said
 STAMP: Final = "tidegate-lock"  # in the folder: the hash of the lock that it was made from
 
 
@@ -49,6 +50,6 @@ def overlay(name: str) -> Path:
 
 
 def last_line(text: str) -> str:
-    """Return the last line that says anything."""
+    """Return the last line that says anything, or as much of it as a table bears."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1][:LONGEST] if lines else "it said nothing"

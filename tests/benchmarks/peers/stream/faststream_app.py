@@ -5,7 +5,7 @@ import logging
 from typing import Any
 
 from faststream import AckPolicy, FastStream
-from faststream.confluent import KafkaBroker
+from faststream.confluent import KafkaBroker, KafkaPublishMessage
 
 from benchmarks.peers.engines.tidegate import load
 from benchmarks.peers.stream.place import Place, verdict
@@ -16,11 +16,15 @@ WINDOW = 500  # messages, as in tidegate's windows
 def main(place: Place) -> None:
     """Judge until the process is ended."""
     score, labels = load(place.folder), place.labels()
-    broker = KafkaBroker(place.servers, log_level=logging.WARNING)
+    # without its checks of types, which cost time and are not what is compared
+    broker = KafkaBroker(place.servers, log_level=logging.WARNING, apply_types=False)
 
-    def judge(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def judge(events: list[dict[str, Any]]) -> list[Any]:
         scores = score([event["text"] for event in events])
-        return [verdict(event, row, labels) for event, row in zip(events, scores, strict=True)]
+        return [
+            KafkaPublishMessage(verdict(event, row, labels), key=event["id"].encode())
+            for event, row in zip(events, scores, strict=True)
+        ]
 
     subscriber = broker.subscriber(
         place.comments,
