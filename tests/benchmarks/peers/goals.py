@@ -47,7 +47,7 @@ GOALS: Final = (
 
 def ratios(scores: Sequence[Score], *, vnni: bool) -> list[dict[str, Any]]:
     """Return ours over each of the goals' rivals, round by round: median, least and most."""
-    measured = {score.contestant.name: score for score in scores if score.rates}
+    measured = {score.contestant.name: score for score in scores if score.not_measured is None}
     ours = measured.get(OURS)
     found = []
     for goal in GOALS:

@@ -6,6 +6,7 @@ from typing import Any, Final
 Found = Mapping[str, Any]
 
 NOTHING: Final = "-"
+NOT_MEASURED: Final = "not measured"
 
 
 def scoring_table(found: Found) -> str:
@@ -18,6 +19,7 @@ def scoring_table(found: Found) -> str:
             ratio_table(model["ratios"]),
             _own(model["own"]),
             _engines(model["engines"]),
+            not_measured(model["engines"]),
         ]
     return page(parts)
 
@@ -32,6 +34,7 @@ def stream_table(found: Found) -> str:
             what_line(found["what"]),
             ratio_table(found["ratios"]),
             table(head, [_player(entry) for entry in found["contestants"]]),
+            not_measured(found["contestants"]),
         ]
     )
 
@@ -44,7 +47,7 @@ def page(parts: Iterable[str]) -> str:
 def what_line(what: Found) -> str:
     """Say what was scored."""
     return (
-        f"{what['rounds']} rounds of {what['comments_a_round']} comments of "
+        f"Rounds: {what['rounds']}, each of {what['comments_a_round']} comments of "
         f"{what['tokens_a_comment']} tokens ({what['comments']}), model {what['model']}; "
         "median (least to most)."
     )
@@ -68,6 +71,15 @@ def ratio_table(ratios: Iterable[Found]) -> str:
         for entry in ratios
     ]
     return table(["tidegate over", "which was", "ratio", "goal"], rows)
+
+
+def not_measured(entries: Iterable[Found]) -> str:
+    """Say of whom there are no figures, and why."""
+    return "\n".join(
+        f"- {entry['name']}: {NOT_MEASURED}: {entry['not_measured']}"
+        for entry in entries
+        if "not_measured" in entry
+    )
 
 
 def spread(figures: Found, unit: str = "") -> str:
@@ -113,13 +125,13 @@ def _engines(engines: Iterable[Found]) -> str:
 
 def _player(entry: Found) -> list[str]:
     if "not_measured" in entry:
-        return [entry["name"], f"not measured: {entry['not_measured']}", NOTHING]
+        return [entry["name"], NOT_MEASURED, NOTHING]
     return [entry["name"], spread(entry["comments_per_s"]), str(entry["peak_mb"])]
 
 
 def _engine(entry: Found, columns: int) -> list[str]:
     if "not_measured" in entry:
-        return [entry["name"], f"not measured: {entry['not_measured']}", *[NOTHING] * (columns - 2)]
+        return [entry["name"], NOT_MEASURED, *[NOTHING] * (columns - 2)]
     return [
         entry["name"],
         spread(entry["comments_per_s"]),

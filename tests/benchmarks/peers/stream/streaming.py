@@ -124,7 +124,7 @@ def figures(measured: Iterable[Measured]) -> list[dict[str, Any]]:
 
 def ratios(measured: Iterable[Measured]) -> list[Mapping[str, Any]]:
     """Return ours, exactly once, over each of the others that has a goal."""
-    rates = {one.name: one.rates for one in measured if one.rates}
+    rates = {one.name: one.rates for one in measured if one.not_measured is None}
     if EXACTLY_ONCE not in rates:
         return []
     return [
