@@ -77,7 +77,7 @@ def test_a_peer_counts_by_its_best_way_of_running() -> None:
     """The pipeline's batches of 8 are slower here than one at a time."""
     slow, fast = "transformers.pipeline, batches of 8", "transformers.pipeline, one at a time"
     scores = [done(OURS, 0.1), done(slow, 2.0), done(fast, 1.0), done(REFERENCE, 0.5)]
-    against = {ratio["against"]: ratio for ratio in ratios(scores, vnni=True)}
+    against = {ratio["against"]: ratio for ratio in ratios(scores, "with_vnni")}
 
     pipeline = against["transformers.pipeline at its best batch"]
     assert (pipeline["rival"], pipeline["ratio"]["median"], pipeline["goal"]) == (fast, 10.0, 7)
@@ -88,7 +88,7 @@ def test_a_goal_of_one_kind_of_processor_is_none_on_another() -> None:
     """Without VNNI it is the afternoon loop alone that has a goal."""
     scores = [done(OURS, 0.1), done("transformers.pipeline, one at a time", 1.0)]
 
-    assert {ratio["goal"] for ratio in ratios(scores, vnni=False)} == {4, None}
+    assert {ratio["goal"] for ratio in ratios(scores, "without")} == {4, None}
 
 
 def test_no_comment_is_longer_than_the_model_takes() -> None:

@@ -45,8 +45,20 @@ GOALS: Final = (
 )
 
 
-def ratios(scores: Sequence[Score], *, vnni: bool) -> list[dict[str, Any]]:
-    """Return ours over each of the goals' rivals, round by round: median, least and most."""
+def kind(*, vnni: bool, base: bool) -> str | None:
+    """Return which goals hold: by the processor, and none for the base shape."""
+    if base:
+        return None
+    return "with_vnni" if vnni else "without"
+
+
+def ratios(scores: Sequence[Score], kind: str | None) -> list[dict[str, Any]]:
+    """Return ours over each of the goals' rivals, round by round: median, least and most.
+
+    Args:
+        scores: of all contestants.
+        kind: which of the goals hold, as `kind` says.
+    """
     measured = {score.contestant.name: score for score in scores if score.not_measured is None}
     ours = measured.get(OURS)
     found = []
@@ -61,7 +73,7 @@ def ratios(scores: Sequence[Score], *, vnni: bool) -> list[dict[str, Any]]:
         best = max(rivals, key=lambda score: median(score.rates))
         found.append(
             ratio(goal.against, best.contestant.name, ours.rates, best.rates)
-            | {"goal": goal.with_vnni if vnni else goal.without}
+            | {"goal": getattr(goal, kind) if kind else None}
         )
     return found
 

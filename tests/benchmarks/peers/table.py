@@ -106,7 +106,7 @@ def _goal(goal: float | None) -> str:
 
 def _own(own: Iterable[Found]) -> str:
     rows = [[entry["figure"], f"{entry['found']:g}", f"≤ {entry['at_most']:g}"] for entry in own]
-    return table(["tidegate's own", "found", "goal"], rows)
+    return table(["tidegate's own", "found", "goal"], rows) if rows else ""
 
 
 def _engines(engines: Iterable[Found]) -> str:

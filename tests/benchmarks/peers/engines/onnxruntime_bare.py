@@ -10,7 +10,7 @@ import onnxruntime
 from benchmarks.machine import cores
 from benchmarks.peers.engines.engine import Engine
 from benchmarks.peers.engines.sorted_batches import sorted_batches
-from worker.batching import MicroBatch
+from worker.batching import Padded
 from worker.scoring.engine import Logits
 
 BUDGET: Final = 512  # tokens; as fast as 1,024, in half of the memory
@@ -23,12 +23,12 @@ def load(folder: Path, file: str) -> Engine:
     session = onnxruntime.InferenceSession(folder / file, options, ["CPUExecutionProvider"])
     pool = ThreadPoolExecutor(cores())
 
-    def run(batch: MicroBatch) -> Logits:
+    def run(batch: Padded) -> Logits:
         inputs = {"input_ids": batch.ids, "attention_mask": batch.mask}
         logits: Logits = session.run(["logits"], inputs)[0]
         return logits
 
-    def infer(batches: Sequence[MicroBatch]) -> list[Logits]:
+    def infer(batches: Sequence[Padded]) -> list[Logits]:
         return list(pool.map(run, batches))
 
     return sorted_batches(folder, BUDGET, infer)

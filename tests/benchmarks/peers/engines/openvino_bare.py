@@ -10,7 +10,7 @@ import openvino
 from benchmarks.machine import cores
 from benchmarks.peers.engines.engine import Engine
 from benchmarks.peers.engines.sorted_batches import sorted_batches
-from worker.batching import MicroBatch
+from worker.batching import Padded
 from worker.scoring.engine import Logits
 
 BUDGET: Final = 512  # tokens; flat to 2,048
@@ -33,7 +33,7 @@ def load(folder: Path, file: str, number_type: str | None = None) -> Engine:
         config["INFERENCE_PRECISION_HINT"] = number_type
     requests = openvino.AsyncInferQueue(core.compile_model(folder / file, "CPU", config))
 
-    def infer(batches: Sequence[MicroBatch]) -> list[Logits]:
+    def infer(batches: Sequence[Padded]) -> list[Logits]:
         found: dict[int, Logits] = {}
 
         def take(request: Any, number: int) -> None:

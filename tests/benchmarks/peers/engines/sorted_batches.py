@@ -12,10 +12,10 @@ from tokenizers import Tokenizer
 
 from benchmarks.peers.engines.engine import Engine, Scores
 from schemas.bundle import TOKENIZER, read_manifest
-from worker.batching import MicroBatch, micro_batches, padded
+from worker.batching import Padded, micro_batches, padded
 from worker.scoring.engine import Logits
 
-Infer = Callable[[Sequence[MicroBatch]], Sequence[Logits]]
+Infer = Callable[[Sequence[Padded]], Sequence[Logits]]
 
 
 def sorted_batches(folder: Path, budget: int, infer: Infer) -> Engine:
@@ -26,8 +26,8 @@ def sorted_batches(folder: Path, budget: int, infer: Infer) -> Engine:
 
     def score(texts: Sequence[str]) -> Scores:
         pieces = [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
-        places = micro_batches([len(piece) for piece in pieces], budget)
-        found = infer([padded(pieces, batch, 0) for batch in places])
+        places = micro_batches([len(piece) for piece in pieces], budget, pads=True)
+        found = infer([padded([pieces[place] for place in batch]) for batch in places])
         logits = np.empty((len(pieces), len(manifest.labels)))
         for batch, rows in zip(places, found, strict=True):
             logits[batch] = rows

@@ -9,7 +9,7 @@ from transformers import AutoModelForSequenceClassification
 
 from benchmarks.peers.engines.engine import Engine
 from benchmarks.peers.engines.sorted_batches import sorted_batches
-from worker.batching import MicroBatch
+from worker.batching import Padded
 from worker.scoring.engine import Logits
 
 BUDGET: Final = 1_024  # tokens, at which torch is at its best on a few cores
@@ -21,7 +21,7 @@ def load(folder: Path, number_type: str) -> Engine:
         folder, dtype=getattr(torch, number_type)
     ).eval()
 
-    def infer(batches: Sequence[MicroBatch]) -> list[Logits]:
+    def infer(batches: Sequence[Padded]) -> list[Logits]:
         with torch.inference_mode():
             return [
                 model(torch.from_numpy(batch.ids), torch.from_numpy(batch.mask))
