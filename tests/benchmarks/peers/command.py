@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks.machine import has_vnni, machine
 from benchmarks.peers import goals, scoring
 from benchmarks.peers.contestants import contestants
+from benchmarks.peers.overlay import versions
 from benchmarks.peers.picture import draw
 from benchmarks.peers.process import environment_of
 from benchmarks.peers.stream import streaming
@@ -61,7 +62,7 @@ def parser() -> ArgumentParser:
 
 def run_scoring(options: Namespace) -> None:
     """Score on each of the models."""
-    found: dict[str, Any] = {"machine": machine(), "models": {}}
+    found: dict[str, Any] = {"machine": where(), "models": {}}
     taking_part = [one for one in contestants() if _wanted(one.name, options.only)]
     for name in options.models:
         rounds, count = options.rounds, options.comments
@@ -84,7 +85,7 @@ def run_stream(options: Namespace) -> None:
     """Judge what lies in Kafka."""
     taking_part = [one for one in PLAYERS if _wanted(one.name, options.only)]
     folder = model_folder(options.models[0], options.out)
-    found: dict[str, Any] = {"machine": machine()}
+    found: dict[str, Any] = {"machine": where()}
     with local_broker() as broker:
         found["what"], measured = streaming.measure(
             taking_part, broker, folder, options.rounds, options.comments
@@ -93,6 +94,12 @@ def run_stream(options: Namespace) -> None:
     found["contestants"] = streaming.figures(measured)
     title = "comments in Kafka to verdicts on a topic"
     write(options.out / "stream", found, stream_table(found), {title: found["contestants"]})
+
+
+def where() -> dict[str, Any]:
+    """Describe the machine, and what runs on it, the peers among it."""
+    found = machine()
+    return {**found, "libraries": found["libraries"] | versions()}
 
 
 def model_folder(name: str, out: Path) -> Path:

@@ -49,6 +49,14 @@ def overlay(name: str) -> Path:
     return folder
 
 
+def versions() -> dict[str, str]:
+    """Return the peers' versions; what each needs beside it stands in its lock."""
+    asked = [path.read_text().strip() for path in sorted(LOCKS.glob("*.in"))]
+    return {
+        name.partition("[")[0]: version for name, _, version in (a.partition("==") for a in asked)
+    }
+
+
 def last_line(text: str) -> str:
     """Return the last line that says anything, or as much of it as a table bears."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
