@@ -21,7 +21,7 @@ from benchmarks.peers.stream.turn import take_turn
 from deploy.broker import LocalBroker
 
 WARM: Final = 500  # comments before the clock starts: a window of tidegate's
-LIMIT_S: Final = 40.0  # after which a slow player's clock stops
+LIMIT_S: Final = 30.0  # after which a slow player's clock stops
 
 GOALS: Final = {BARE: 0.95, AFTERNOON: 8, QUIX: 1.5, FASTSTREAM: 1.5}
 
