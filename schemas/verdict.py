@@ -14,8 +14,8 @@ from schemas.dead_letter import Reason
 VERDICT_NAMESPACE: Final = UUID("6a0f6c2e-54a4-5b0e-9d36-0c6f1a3f7d10")
 _NAMESPACE_HASH: Final = hashlib.sha1(VERDICT_NAMESPACE.bytes, usedforsecurity=False)
 
-# As far as a score may move with what must not matter: the other comments of its batch, padding,
-# which of two like machines computed it. Every engine that we ship is tested against it.
+# As far as a score may move with what must not matter: the other comments of its batch, padding.
+# The engines for CPUs are tested against it.
 BORDERLINE: Final = 0.01
 
 

@@ -29,6 +29,7 @@ from trainer.split import split_rows
 LEAST_LENGTH: Final = 8  # tokens: [CLS], [SEP] and a few
 RUN: Final = ".run"  # after the bundle's name: the folder of what its making keeps on its way
 OURS: Final = FitSettings()
+SMOKE_STEPS: Final = 100  # --max-steps of so few is to show that all of it works
 
 
 def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its default
@@ -127,7 +128,7 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
                     "teacher": distillation.figures() if distillation else None,
                 }
             },
-            cut_short=settings.max_steps is not None,
+            cut_short=settings.max_steps is not None and history.steps <= SMOKE_STEPS,
         ),
         out,
     )

@@ -26,6 +26,8 @@ OVERHEAD: Final = 32
 # Micro-batches a request; with more of them than this the last one no longer weighs.
 FEW: Final = 8
 
+TRIED: Final = 32  # budgets for a small window, at most: each is reckoned through in microseconds
+
 Piece = Sequence[int]  # token ids, [CLS] and [SEP] included
 MicroBatch = Sequence[Piece]  # what the device gets at once
 
@@ -114,10 +116,11 @@ def shared_budget(lengths: Sequence[int], budget: int, requests: int, *, pads: b
         pads: whether the device fills rows up.
     """
     costs = sorted((cost_of(length, pads=pads) for length in lengths), reverse=True)
-    if requests == 1 or not pads or sum(costs) > FEW * requests * budget:
+    if requests == 1 or sum(costs) > FEW * requests * budget:
         return budget
     least = max(costs[0], budget // FEW)
-    tried: list[int] = [*range(budget, least, -2 * WIDTH), least]
+    step = max(2 * WIDTH, budget // TRIED // WIDTH * WIDTH)
+    tried: list[int] = [*range(budget, least, -step), least]
     return min(tried, key=lambda each: _makespan(costs, each, requests))
 
 

@@ -255,7 +255,9 @@ class ScoringSettings(Section):
     time_limit_s: PositiveFloat = Field(
         default=300,
         ge=10,
-        description="A window that the engine has not scored after so long ends the process.",
+        le=86_400,
+        description="A window that the engine has not scored after so long ends the process; so "
+        "does an engine that is not loaded after so long.",
     )
 
 

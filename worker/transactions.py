@@ -29,7 +29,7 @@ CALL_S: Final = 5.0  # one call; it may be called again, and the thread beats in
 LARGEST: Final = 10_485_760  # bytes of one message that the client lets pass: topics decide
 SEND_SHARE: Final = 0.5  # of the transaction's timeout: from begin to offsets, at the gate
 LONGEST_PAUSE_S: Final = 2.0  # between aborts that follow one another
-START_OVER_S: Final = 60.0  # a producer that cannot be initialised for so long is made anew
+START_OVER_S: Final = 60.0  # a producer that cannot be initialised, or commit, is given so long
 REBUILD_EVERY_S: Final = 60.0  # fenced more often than this: another worker has our name
 
 
@@ -222,14 +222,17 @@ class Transactions:
         """Commit, for as long as no other client would reach the cluster either.
 
         One that was told that there are no brokers never connects again, and would have us call
-        for ever.
+        for ever. It is given up when another client has reached a broker and it has not committed
+        in START_OVER_S after that: the coordinator may be away for longer than the other brokers.
         """
         commit = self._built().commit_transaction
+        others_did = False
         while True:
             failure = self._call(commit, CALL_S, end=monotonic() + START_OVER_S)
             done = failure is None or answer_to(failure) is not Answer.CALL_AGAIN
-            if done or self._stop.overdue() or self._others_reach_the_cluster():
+            if done or others_did or self._stop.overdue():
                 return failure
+            others_did = self._others_reach_the_cluster()
 
     def _others_reach_the_cluster(self) -> bool:
         try:

@@ -93,6 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.capacity",
         description="From a load, a worker and a price to pods, partitions and dollars.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
 
     def add(name: str, what: str, default: float | None = None) -> None:
@@ -107,13 +108,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--prepare-us", "that a comment takes to be decoded and tokenised", 150)
     add("--commit-ms", "that a transaction takes beside its comments", 25)
     add("--publish-us", "that a comment takes to be published", 20)
-    add("--messages", "TIDEGATE_INTAKE__MAX_MESSAGES", 500)
+    parser.add_argument("--messages", type=_whole, default=500, help="in a window, at most")
     given = parser.parse_args(arguments)
     worker = SimulatedWorker(
         Cost(0.0, given.prepare_us / 1e6),
         Cost(given.window_ms / 1e3, 1 / given.tokens_per_s),
         Cost(given.commit_ms / 1e3, given.publish_us / 1e6),
-        int(given.messages),
+        given.messages,
     )
     print(table(Load(given.per_day, given.peak), worker, given.price))
 
@@ -121,6 +122,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _positive(text: str) -> float:
     number = float(text)
     if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return number
 

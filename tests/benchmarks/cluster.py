@@ -74,13 +74,14 @@ def environment(broker: LocalBroker, name: str, **settings: str) -> dict[str, st
 
 def prepare_topics(settings: dict[str, str]) -> None:
     """Create a benchmark's topics."""
+    before = dict(os.environ)
     os.environ.update(settings)
     try:
         found = load_settings()
         list(create_topics(found, admin_client(found), PARTITIONS, 1))
     finally:
-        for name in settings:
-            del os.environ[name]
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def play(broker: LocalBroker, topic: str, texts: Iterable[str]) -> int:

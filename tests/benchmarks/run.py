@@ -46,6 +46,8 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[2:] and PEERS.keys() & set(sys.argv[2:]):
+        sys.exit("peers and peers_stream take options of their own: give one of them, first")
     if sys.argv[1:] and sys.argv[1] in PEERS:
         command.main([PEERS[sys.argv[1]], *sys.argv[2:]])
     else:

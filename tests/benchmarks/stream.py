@@ -85,6 +85,8 @@ def play_through(broker: LocalBroker, name: str, way: Way) -> list[Run]:
 def rate_of(runs: list[Run]) -> float:
     """Return comments a second of workers together, from when the last of them had begun."""
     windows = sorted((window["at"], window["records"]) for run in runs for window in run.windows)
+    if not all(run.windows for run in runs):
+        raise RuntimeError("one of the workers was given no partition before all was judged")
     begun = max(run.windows[0]["at"] for run in runs)
     return float(sum(n for at, n in windows if at > begun) / (windows[-1][0] - begun))
 

@@ -38,6 +38,7 @@ from worker.tokenise import BundleTokeniser
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+HIDDEN = "the GPU is hidden (CUDA_VISIBLE_DEVICES)"
 GIB = 2**30
 H100 = Card("NVIDIA H100 80GB HBM3", (9, 0), 80 * GIB, 79 * GIB)
 T4 = Card("Tesla T4", (7, 5), 15 * GIB, 15 * GIB)
@@ -51,6 +52,7 @@ ON_GPU = TorchDevice(torch.device("cuda"), torch.bfloat16, 16_384, H100.name)
     ("device", "torch_finds_one", "chosen"),
     [
         (None, True, (EngineChoice.OPENVINO, "no GPU is here")),
+        ("nvidiactl, hidden", True, (EngineChoice.OPENVINO, HIDDEN)),
         ("nvidiactl", False, (EngineChoice.TORCH, "a GPU is here")),  # torch says what is wrong
         ("dxg", True, (EngineChoice.TORCH, "a GPU is here")),
         ("dxg", False, (EngineChoice.OPENVINO, "dxg is here, but torch finds no GPU")),
@@ -68,7 +70,9 @@ def test_a_gpu_that_torch_cannot_use_leaves_the_comments_to_int8(
     monkeypatch.setattr("worker.scoring.load._GPU_DEVICES", devices)
     monkeypatch.setattr("worker.scoring.load._NVIDIA", devices[0])
     monkeypatch.setattr("torch.cuda.is_available", lambda: torch_finds_one)
-    for name in (INT8_MODEL, FLOAT_WEIGHTS, *([device] if device else [])):
+    device, _, hidden = (device or "").partition(", ")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1" if hidden else "0")
+    for name in filter(None, (INT8_MODEL, FLOAT_WEIGHTS, device)):
         (tmp_path / name).touch()
     bundle = Bundle(tmp_path, stub_manifest(), hashed=False)
 

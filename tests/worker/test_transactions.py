@@ -319,7 +319,10 @@ def test_an_unknown_outcome_is_never_published_again(
 def test_a_commit_is_called_again_for_as_long_as_nobody_reaches_the_cluster(
     cluster: FakeCluster, transactions: Transactions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An outage may last; but a client that alone does not come back never will."""
+    """An outage may last; but a client that alone does not come back never will.
+
+    It is given time after another one was back, so that an outage's end does not end workers.
+    """
     reached = iter([False, False, True])
     monkeypatch.setattr("worker.transactions.START_OVER_S", 0)
     monkeypatch.setattr(Transactions, "_others_reach_the_cluster", lambda _: next(reached))
@@ -329,8 +332,22 @@ def test_a_commit_is_called_again_for_as_long_as_nobody_reaches_the_cluster(
     with pytest.raises(ClusterError, match="whether the window was committed is unknown"):
         transactions.commit()
 
-    assert cluster.called("commit") == 3
+    assert cluster.called("commit") == 4
     assert next(reached, None) is None
+
+
+def test_a_commit_that_succeeds_after_others_are_back_is_a_commit(
+    cluster: FakeCluster, transactions: Transactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The producer connects a little later than they do."""
+    monkeypatch.setattr("worker.transactions.START_OVER_S", 0)
+    monkeypatch.setattr(Transactions, "_others_reach_the_cluster", lambda _: True)
+    cluster.will_fail("commit", retriable())
+    send(transactions)
+
+    transactions.commit()
+
+    assert len(cluster.committed) == 3
 
 
 @pytest.mark.broker

@@ -13,6 +13,7 @@ from worker.bundle import Bundle
 from worker.pulse import Pulse
 from worker.scoring import golden
 from worker.scoring.engine import Engine
+from worker.scoring.hidden_gpu import gpus_are_hidden
 from worker.scoring.scorer import Scorer
 from worker.scoring.time_limit import time_limit
 from worker.settings import EngineChoice, ScoringSettings
@@ -40,7 +41,8 @@ def load_scorer(
         SettingsError: the engine is not installed, or the budget is too small.
     """
     choice, why = _choose(bundle, settings.engine)
-    engine, why = _engine(choice, why, bundle, settings, pulse)
+    with time_limit(settings.time_limit_s):
+        engine, why = _engine(choice, why, bundle, settings, pulse)
     budget = settings.budget or engine.budget
     longest = cost_of(bundle.manifest.max_length, pads=engine.pads)
     if budget < longest:
@@ -77,6 +79,8 @@ def _best_here() -> tuple[EngineChoice, str]:
     device = next(filter(Path.exists, _GPU_DEVICES), None)
     if device is None:
         return EngineChoice.OPENVINO, "no GPU is here"
+    if gpus_are_hidden():
+        return EngineChoice.OPENVINO, "the GPU is hidden (CUDA_VISIBLE_DEVICES)"
     if importlib.util.find_spec("torch") is None:
         return EngineChoice.OPENVINO, "a GPU is here, but torch is not installed"
     if device != _NVIDIA and not _torch_finds_a_gpu():

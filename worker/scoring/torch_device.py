@@ -1,6 +1,5 @@
 """Where torch computes: a GPU in bf16, or a CPU in fp32; or why it cannot, said at the start."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Final, NamedTuple
 import torch
 
 from schemas.errors import ScoringError, SettingsError
+from worker.scoring.hidden_gpu import gpus_are_hidden
 
 BF16_SINCE: Final = (8, 0)  # compute capability: Ampere
 GPU_BUDGET: Final = 16_384  # tokens; fills an H100 at hidden size 384 and stays in its L2
@@ -53,7 +53,6 @@ class TorchDevice(NamedTuple):
 
 def look() -> Found:
     """Look for a GPU; starts CUDA where there is one."""
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}
     card, trouble = None, ""
     try:
         about = torch.cuda.get_device_properties()
@@ -61,7 +60,7 @@ def look() -> Found:
         card = Card(about.name, (about.major, about.minor), memory, free)
     except (RuntimeError, AssertionError) as error:  # the latter: torch was built without CUDA
         trouble = str(error).partition("\n")[0]
-    return Found(card, trouble, _DRIVER.exists(), hidden)
+    return Found(card, trouble, _DRIVER.exists(), gpus_are_hidden())
 
 
 def choose_device(found: Found) -> TorchDevice:

@@ -7,7 +7,12 @@ python -m benchmarks.peers.command stream --rounds 1
 import json
 import subprocess
 import sys
-from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
+from argparse import (
+    ArgumentDefaultsHelpFormatter,
+    ArgumentParser,
+    ArgumentTypeError,
+    Namespace,
+)
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +34,8 @@ from schemas.bundle import MANIFEST
 # goal was set for it.
 BASE, BASE_SHARE, BASE_LEAST = "base", 12, 8
 
+MADE = ("mini", BASE, "tiny")  # by the benchmark itself
+
 
 def main(arguments: Sequence[str]) -> None:
     """Run a benchmark, and write what it found as JSON, Markdown and a picture."""
@@ -47,13 +54,13 @@ def parser() -> ArgumentParser:
     ):
         kind = kinds.add_parser(name, formatter_class=ArgumentDefaultsHelpFormatter)
         kind.set_defaults(run=run)
-        kind.add_argument("--rounds", type=int, default=3, help="turns of each contestant")
-        kind.add_argument("--comments", type=int, default=count, help="in a round")
+        kind.add_argument("--rounds", type=_positive, default=3, help="turns of each contestant")
+        kind.add_argument("--comments", type=_positive, default=count, help="in a round")
         kind.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder to write to")
         kind.add_argument("--only", type=_parts, default=[], help="contestants, by parts of names")
         kind.add_argument(
             "--models",
-            type=_parts,
+            type=_models,
             default=models,
             help="mini, base, tiny, or a folder of a bundle with float weights",
         )
@@ -134,6 +141,19 @@ def write(stem: Path, found: Any, page: str, panels: Any) -> None:
 
 def _parts(text: str) -> list[str]:
     return text.split(",")
+
+
+def _models(text: str) -> list[str]:
+    for name in (names := _parts(text)):
+        if name not in MADE and not (Path(name) / MANIFEST).is_file():
+            raise ArgumentTypeError(f"{name} is none of {', '.join(MADE)}, and no bundle's folder")
+    return names
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise ArgumentTypeError(f"{text} is not above 0")
+    return number
 
 
 def _wanted(name: str, parts: Iterable[str]) -> bool:

@@ -81,8 +81,8 @@ def ratios(scores: Sequence[Score], kind: str | None) -> list[dict[str, Any]]:
 def ratio(
     against: str, rival: str, ours: Sequence[float], theirs: Sequence[float]
 ) -> dict[str, Any]:
-    """Return a ratio over the rounds that both finished."""
-    of_rounds = [mine / yours for mine, yours in zip(ours, theirs, strict=False)]
+    """Return a ratio, round by round."""
+    of_rounds = [mine / yours for mine, yours in zip(ours, theirs, strict=True)]
     return {"against": against, "rival": rival, "ratio": Spread.of(of_rounds).rounded(2)}
 
 

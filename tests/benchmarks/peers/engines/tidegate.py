@@ -16,7 +16,7 @@ from worker.tokenise import BundleTokeniser
 
 
 def load(folder: Path) -> Engine:
-    """Load the bundle; the engine is the one that tidegate chooses on this machine."""
+    """Load the bundle; the engine is the one that tidegate chooses on a machine without a GPU."""
     logs.configure(LogSettings(level="warning"))
     settings = load_settings()
     bundle = open_bundle(str(folder), allow_unsigned=False)
