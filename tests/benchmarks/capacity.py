@@ -21,9 +21,10 @@ COMMENTS: Final = 200_000  # simulated for each row
 LOADS: Final = (0.5, 0.6, 0.7, 0.8, 0.9)
 HEADROOM: Final = 2  # partitions for so many times the pods of today: their number is for ever
 
-# Tokens of real comments, cut at 256: shares of them, and how long those are at most.
-SHARES: Final = (0.0, 0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0)
-TOKENS: Final = (3, 10, 24, 47, 95, 179, 256, 256)
+# Tokens of 20,000 comments of Jigsaw's, all of their pieces: shares of them, and how long those
+# are at most.
+SHARES: Final = (0.0, 0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 1.0)
+TOKENS: Final = (3, 11, 26, 52, 103, 236, 372, 717, 959, 1_024)
 
 
 class Load(NamedTuple):

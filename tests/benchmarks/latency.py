@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from confluent_kafka import Consumer, Producer
 
-from benchmarks.capacity import lengths
 from benchmarks.cluster import await_records, environment, play, prepare_topics, worker
 from benchmarks.costs import ROOMS, measured_worker
 from benchmarks.simulated import poisson
 from benchmarks.texts import real_texts
 from deploy.broker import LocalBroker
+from worker.bundle import open_bundle
+from worker.run import tokeniser
 from worker.settings import Settings
 
 WARM_UP = 1_000
@@ -102,19 +103,23 @@ def measure(broker: LocalBroker) -> dict[str, Any]:
         "half_load_p50_ms": round(percentiles[49] * 1000),
         "half_load_p99_ms": round(percentiles[98] * 1000),
         "half_load_p99_goal_ms": 250,
-        **_simulated(windows, len(busy), half),
+        **_simulated(windows, texts[WARM_UP : WARM_UP + len(busy)], half),
         "lone_p50_ms": round(median(lone) * 1000),
         "lone_max_ms": round(max(lone) * 1000),
         "lone_goal_ms": 150,
     }
 
 
-def _simulated(windows: list[dict[str, Any]], comments: int, per_s: float) -> dict[str, Any]:
+def _simulated(windows: list[dict[str, Any]], texts: list[str], per_s: float) -> dict[str, Any]:
     """Return what rooms cost, and the latencies that follow: `docs/capacity.md` rests on them."""
-    worker = measured_worker(windows, Settings().intake.max_messages)
-    waited = worker.latencies(poisson(per_s, comments, seed=1), lengths(comments, seed=1))
+    settings = Settings()
+    tokenise = tokeniser(open_bundle(settings.bundle, allow_unsigned=False), settings)
+    tokens = np.array([sum(map(len, found.ids)) for found in tokenise(texts)])
+    worker = measured_worker(windows, settings.intake.max_messages)
+    waited = worker.latencies(poisson(per_s, len(texts), seed=1), tokens)
     p50, p99 = np.percentile(waited, (50, 99)) * 1000
     return {
+        "tokens_a_comment": round(float(tokens.mean()), 1),
         "rooms_cost": {name: getattr(worker, name)._asdict() for name in ROOMS},
         "half_load_p50_simulated_ms": round(p50),
         "half_load_p99_simulated_ms": round(p99),
