@@ -237,22 +237,22 @@ def _int8(metrics: dict[str, Any]) -> str:
     rows = [
         [
             beside,
-            number_type,
+            engine,
             f"{found[key]['max_abs']:.4f}",
             f"{found[key]['mean_abs']:.5f}",
             f"{found[key]['flips']} of {found[key]['decisions']:,}",
         ]
-        for number_type, found in metrics["int8"].items()
+        for engine, found in metrics["int8"].items()
         for key, beside in (
             ("to_float", "the float model"),
             ("alone_to_batch", "itself, each comment alone"),
         )
     ]
-    aucs = ", ".join(f"{_number(f['mean_roc_auc'])} ({t})" for t, f in metrics["int8"].items())
-    head = ["int8 beside", "rest in", "largest difference", "mean", "decisions that differ"]
+    aucs = "; ".join(f"{_number(f['mean_roc_auc'])} ({e})" for e, f in metrics["int8"].items())
+    head = ["int8 beside", "computed by", "largest difference", "mean", "decisions that differ"]
     return (
-        "Probabilities by OpenVINO from `model.int8.onnx` on the held-out comments, what is not "
-        f"int8 computed in bf16 or f32. Mean ROC AUC of int8: {aucs}; of float: "
+        "Probabilities from `model.int8.onnx` on the held-out comments, by the engines that serve "
+        f"it; bf16 or f32 is what is not int8. Mean ROC AUC of int8: {aucs}; of float: "
         f"{_number(metrics['held_out']['mean_roc_auc'])}.\n\n" + _table(head, rows)
     )
 

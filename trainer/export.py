@@ -48,7 +48,15 @@ SPECIAL_TOKENS: Final = {  # BERT's names, and RoBERTa's
     "cls_token": ("[CLS]", "<s>"),
     "mask_token": ("[MASK]", "<mask>"),
 }
-LIBRARIES: Final = ("nncf", "onnx", "openvino", "tokenizers", "torch", "transformers")
+LIBRARIES: Final = (
+    "nncf",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from trainer.dataset import CommentDataset
 from trainer.evaluate import Figures, Judged, evaluate, mean_auc
 from trainer.evaluate import difference as paired_difference
 from trainer.export import Result, finish, unfinished, write_model
-from trainer.quantise import Int8Engine, difference, number_types
+from trainer.quantise import difference
 from trainer.say import say
 from trainer.split import Split
 
@@ -130,7 +130,7 @@ def make_bundle(trained: Trained, out: Path) -> BundleManifest:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Scores rows with the float model in torch and with the int8 model in OpenVINO.
+    """Scores rows with the float model in torch and with the int8 model in each engine.
 
     Attributes:
         model: the float one.
@@ -163,11 +163,10 @@ class Judge:
         """
         figures: dict[str, Figures] = {}
         few = range(min(ALONE_ROWS, len(dataset)))
-        for number_type in number_types():
-            engine = Int8Engine(self.int8_model, number_type)
+        for name, engine in quantise.engines(self.int8_model).items():
             found = self.scale.probabilities(engine.logits(dataset, self.budget))
             alone = self.scale.probabilities(engine.logits_alone(dataset, few))
-            figures[number_type] = {
+            figures[name] = {
                 "to_float": difference(reference, found, self.scale.thresholds),
                 "alone_to_batch": difference(found[: len(few)], alone, self.scale.thresholds),
                 "mean_roc_auc": mean_auc(found, rows.labels),
@@ -182,8 +181,8 @@ class Judge:
         texts = golden.texts_within(tokenizer, max_length)
         dataset = CommentDataset(Rows.unlabelled(texts, labels), tokenizer, max_length)
         found = [
-            self.scale.probabilities(Int8Engine(self.int8_model, t).logits(dataset, self.budget))
-            for t in number_types()
+            self.scale.probabilities(engine.logits(dataset, self.budget))
+            for engine in quantise.engines(self.int8_model).values()
         ]
         return golden.golden_comments(texts, self.float_scores(dataset), np.stack(found), labels)
 

@@ -30,7 +30,7 @@ from trainer.data import Rows
 from trainer.dataset import CommentDataset
 from trainer.model import longest
 from trainer.pretrained import fast_tokenizer, pretrained
-from trainer.quantise import Int8Engine
+from trainer.quantise import by_openvino
 
 BUDGET: Final = 2_048  # padded tokens in a batch
 MOST_TOKENS: Final = 512  # of a model that does not say how far its positions reach
@@ -101,7 +101,7 @@ def int8(folder: Path) -> Predictor:
     """
     manifest = read_manifest(folder)
     verify(folder, manifest, (INT8_MODEL,))
-    engine = Int8Engine(folder / INT8_MODEL, "f32")
+    engine = by_openvino(folder / INT8_MODEL)
     return _of_bundle(folder, manifest, " (int8)", lambda rows: engine.logits(rows, BUDGET))
 
 

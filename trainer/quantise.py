@@ -9,18 +9,23 @@ nothing there, and in int8 they doubled the difference.
 import contextlib
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import onnx
+import onnxruntime
 import openvino
+from numpy.typing import NDArray
 
 from trainer.calibrate import Floats
 from trainer.data import Labels, is_set
 from trainer.dataset import CommentDataset, loader
 from trainer.graph import INPUTS, OUTPUT
+from trainer.lean_int8 import make_lean
+
+Ids = NDArray[np.int64]
 
 EXAMPLES: Final = 300  # comments from which the scales are taken
 OF_EACH_LABEL: Final = 25  # of these at least, where there are as many
@@ -80,33 +85,26 @@ def write_int8(float_model: Path, path: Path, comments: CommentDataset) -> None:
             ),
             ignored_scope=nncf.IgnoredScope(patterns=list(KEEP_FLOAT), validate=False),
         )
+    make_lean(quantised)
     onnx.save(quantised, path)
 
 
-def number_types() -> tuple[str, ...]:
-    """Return in what OpenVINO may compute what is not int8, on this CPU."""
-    optimal = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return ("bf16", "f32") if "BF16" in optimal else ("f32",)
-
-
 class Int8Engine:
-    """OpenVINO on the int8 file, as a worker runs it.
+    """The int8 file as a worker's engine runs it.
 
     Args:
-        path: the ONNX file.
-        number_type: of what is not int8, one of `number_types`.
+        infer: gives [rows, labels] logits for [rows, width] ids and mask.
     """
 
-    def __init__(self, path: Path, number_type: str) -> None:
-        settings = {"INFERENCE_PRECISION_HINT": number_type}
-        self._model: Any = openvino.Core().compile_model(path, "CPU", settings)
+    def __init__(self, infer: Callable[[Ids, Ids], Any]) -> None:
+        self._infer = infer
 
     def logits(self, dataset: CommentDataset, budget: int) -> Floats:
         """Score in batches of like length: [rows, labels] in the order of the dataset."""
         batches = loader(dataset, budget)
         order = [i for batch in batches.batch_sampler or () for i in batch]
         scored = np.concatenate(
-            [self._infer(batch.ids.numpy(), batch.mask.numpy()) for batch in batches]
+            [self._floats(batch.ids.numpy(), batch.mask.numpy()) for batch in batches]
         )
         back: Floats = scored[np.argsort(order)]
         return back
@@ -114,11 +112,34 @@ class Int8Engine:
     def logits_alone(self, dataset: CommentDataset, indices: Sequence[int]) -> Floats:
         """Score comments one at a time: [indices, labels]."""
         alone = (dataset[i].ids[None].numpy() for i in indices)
-        return np.concatenate([self._infer(ids, np.ones_like(ids)) for ids in alone])
+        return np.concatenate([self._floats(ids, np.ones_like(ids)) for ids in alone])
 
-    def _infer(self, ids: Any, mask: Any) -> Floats:
-        found: Floats = self._model(dict(zip(INPUTS, (ids, mask), strict=True)))[OUTPUT]
-        return found.astype(np.float64)
+    def _floats(self, ids: Ids, mask: Ids) -> Floats:
+        found: Floats = self._infer(ids, mask).astype(np.float64)
+        return found
+
+
+def by_openvino(path: Path, number_type: str = "f32") -> Int8Engine:
+    """Return OpenVINO on the file; what is not int8 it computes in that number type."""
+    settings = {"INFERENCE_PRECISION_HINT": number_type}
+    model = openvino.Core().compile_model(path, "CPU", settings)
+    return Int8Engine(lambda ids, mask: model(dict(zip(INPUTS, (ids, mask), strict=True)))[OUTPUT])
+
+
+def by_onnxruntime(path: Path) -> Int8Engine:
+    """Return ONNX Runtime on the file."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return Int8Engine(
+        lambda ids, mask: session.run([OUTPUT], dict(zip(INPUTS, (ids, mask), strict=True)))[0]
+    )
+
+
+def engines(path: Path) -> dict[str, Int8Engine]:
+    """Return all engines that may serve the file on this CPU, by a name for the card."""
+    optimal = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    number_types = ("bf16", "f32") if "BF16" in optimal else ("f32",)
+    found = {f"OpenVINO, {each}": by_openvino(path, each) for each in number_types}
+    return found | {"ONNX Runtime, f32": by_onnxruntime(path)}
 
 
 def difference(

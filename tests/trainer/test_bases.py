@@ -30,7 +30,7 @@ from trainer import fit, graph
 from trainer.data import Rows
 from trainer.dataset import CommentDataset
 from trainer.model import base_name, bundle_at, clean_tokenizer, load_model, longest
-from trainer.quantise import Int8Engine
+from trainer.quantise import by_openvino
 from trainer.recipe import FitSettings
 
 TEXTS = ("the page edit source photo thanks today", "You are a rotten, vile idiot: crap!", "hurt")
@@ -133,7 +133,7 @@ def test_an_encoder_trains_and_its_graph_gives_the_models_logits(
     dataset = CommentDataset(Rows(list(TEXTS), unknown), clean, 48)
     model.train(mode=False)
     graph.write_onnx(model, tmp_path / "float.onnx")
-    served = Int8Engine(tmp_path / "float.onnx", "f32").logits(dataset, 1_024)
+    served = by_openvino(tmp_path / "float.onnx").logits(dataset, 1_024)
 
     assert longest(model) == 48
     assert dataset.pad == 1

@@ -12,7 +12,7 @@ from trainer.data import Rows, read_files
 from trainer.dataset import CommentDataset
 from trainer.model import load_model, load_tokenizer
 from trainer.normalise import with_cleaning
-from trainer.quantise import Int8Engine, difference, number_types
+from trainer.quantise import by_openvino, difference, engines
 
 LABELS = ("toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate")
 
@@ -41,38 +41,23 @@ def test_the_last_layer_for_cls_alone_gives_the_same_logits(tiny_base: Path) -> 
 def test_int8_probabilities_are_close_to_those_of_the_float_model(
     bundle: Path, comments: CommentDataset
 ) -> None:
-    """In every number type that this CPU has, on comments that are not the golden ones."""
+    """By every engine that serves them here, on comments that are not the golden ones."""
     model = load_model(str(bundle), LABELS)
     reference = 1 / (1 + np.exp(-fit.predict(model, comments, 1_024)))
 
-    for precision in number_types():
-        logits = Int8Engine(bundle / INT8_MODEL, precision).logits(comments, 1_024)
-        assert np.abs(1 / (1 + np.exp(-logits)) - reference).max() < 0.1
+    for name, engine in engines(bundle / INT8_MODEL).items():
+        logits = engine.logits(comments, 1_024)
+        assert np.abs(1 / (1 + np.exp(-logits)) - reference).max() < 0.1, name
 
 
 def test_a_comment_alone_scores_as_it_does_in_company(
     bundle: Path, comments: CommentDataset
 ) -> None:
     """Static scales: neighbours in the batch do not count."""
-    engine = Int8Engine(bundle / INT8_MODEL, "f32")
-
-    together = engine.logits(comments, 1_024)
-    alone = engine.logits_alone(comments, range(len(comments)))
-
-    assert np.abs(together - alone).max() < 0.02
-
-
-def test_one_int8_file_serves_onnx_runtime_too(bundle: Path, comments: CommentDataset) -> None:
-    """The portable engine reads the same file and finds the same."""
-    onnxruntime = pytest.importorskip("onnxruntime", reason="needs ONNX Runtime")
-    session = onnxruntime.InferenceSession(bundle / INT8_MODEL)
-    ids = comments[0].ids
-
-    feed = {"input_ids": ids[None].numpy(), "attention_mask": np.ones((1, len(ids)), np.int64)}
-    (found,) = session.run(["logits"], feed)
-
-    expected = Int8Engine(bundle / INT8_MODEL, "f32").logits_alone(comments, [0])
-    assert np.abs(found - expected).max() < 0.05
+    for name, engine in engines(bundle / INT8_MODEL).items():
+        together = engine.logits(comments, 1_024)
+        alone = engine.logits_alone(comments, range(len(comments)))
+        assert np.abs(together - alone).max() < 0.02, name
 
 
 def test_the_difference_counts_decisions_that_flip() -> None:
@@ -92,4 +77,4 @@ def test_an_empty_comment_is_scored_like_any_other(bundle: Path, tiny_base: Path
     tokenizer = with_cleaning(load_tokenizer(str(tiny_base)))
     empty = CommentDataset(Rows([""], np.full((1, 6), np.nan, np.float32)), tokenizer, 48)
 
-    assert np.isfinite(Int8Engine(bundle / INT8_MODEL, "f32").logits(empty, 64)).all()
+    assert np.isfinite(by_openvino(bundle / INT8_MODEL).logits(empty, 64)).all()
