@@ -1,7 +1,8 @@
 """Pieces to micro-batches under a token budget, and how a micro-batch lies in memory.
 
-Some engines compute rectangles: every row is filled up to the longest. Others compute tokens
-end to end, with no padding at all. What a micro-batch costs follows from that.
+Some engines compute rectangles: every row is filled up to the longest, or to the next multiple
+of a grid. Others compute tokens end to end, with no padding at all. What a micro-batch costs
+follows from that.
 """
 
 from bisect import bisect_right
@@ -15,9 +16,7 @@ from numpy.typing import NDArray
 
 from schemas.errors import ScoringError
 
-# Widths are rounded up to a multiple of this: OpenVINO builds a kernel for each new shape,
-# and a quarter of its speed goes into building; padding to 8 costs 4 %.
-WIDTH: Final = 8
+FLAT: Final = 0  # the grid of an engine that computes tokens end to end
 
 # What a micro-batch costs an engine beside its tokens, in tokens: 21 were measured with OpenVINO
 # on two cores with AVX2, and the faster the cores the more it is.
@@ -27,6 +26,7 @@ OVERHEAD: Final = 32
 FEW: Final = 8
 
 TRIED: Final = 32  # budgets for a small window, at most: each is reckoned through in microseconds
+STEP: Final = 16  # tokens between two of them, at least
 
 Piece = Sequence[int]  # token ids, [CLS] and [SEP] included
 MicroBatch = Sequence[Piece]  # what the device gets at once
@@ -55,17 +55,15 @@ class OverBudgetError(ScoringError):
     """A piece alone costs more than the budget."""
 
 
-def width_of(length: int) -> int:
-    """Return the width of a row that holds `length` tokens."""
-    return -(-length // WIDTH) * WIDTH
+def cost_of(length: int, grid: int) -> int:
+    """Return what a piece of `length` tokens costs by itself, in tokens that are computed.
+
+    On a grid of rows, that is the width of a row that holds it.
+    """
+    return length if grid == FLAT else -(-length // grid) * grid
 
 
-def cost_of(length: int, *, pads: bool) -> int:
-    """Return what a piece of `length` tokens costs by itself, in tokens that are computed."""
-    return width_of(length) if pads else length
-
-
-def micro_batches(lengths: Sequence[int], budget: int, *, pads: bool) -> list[list[int]]:
+def micro_batches(lengths: Sequence[int], budget: int, grid: int) -> list[list[int]]:
     """Cut a window into micro-batches of like length under a token budget.
 
     A batch costs what the device computes: rows x the longest one's width where it pads, the
@@ -74,7 +72,7 @@ def micro_batches(lengths: Sequence[int], budget: int, *, pads: bool) -> list[li
     Args:
         lengths: tokens in each of the window's n pieces, every one at least 1.
         budget: tokens that one micro-batch may cost.
-        pads: whether the device fills rows up.
+        grid: what the width of a row is a multiple of; FLAT: there are no rows.
 
     Returns:
         Indices into `lengths`, each of 0..n-1 once; longest batch first, so that a
@@ -85,7 +83,7 @@ def micro_batches(lengths: Sequence[int], budget: int, *, pads: bool) -> list[li
     Source: both costs are those of text-embeddings-inference, core/src/queue.rs.
     """
     order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
-    if order and (longest := cost_of(lengths[order[0]], pads=pads)) > budget:
+    if order and (longest := cost_of(lengths[order[0]], grid)) > budget:
         raise OverBudgetError(
             f"longest piece: {longest} tokens, budget: {budget}",
             "raise TIDEGATE_SCORING__BUDGET",
@@ -94,16 +92,16 @@ def micro_batches(lengths: Sequence[int], budget: int, *, pads: bool) -> list[li
     batches: list[list[int]] = []
     start = 0
     while start < len(order):
-        if pads:
-            stop = start + budget // width_of(lengths[order[start]])
-        else:
+        if grid == FLAT:
             stop = bisect_right(ends, ends[start] + budget) - 1
+        else:
+            stop = start + budget // cost_of(lengths[order[start]], grid)
         batches.append(order[start:stop])
         start = stop
     return batches
 
 
-def shared_budget(lengths: Sequence[int], budget: int, requests: int, *, pads: bool) -> int:
+def shared_budget(lengths: Sequence[int], budget: int, requests: int, grid: int) -> int:
     """Return the budget under which requests that take turns are through with a window first.
 
     Of a small window the last micro-batch weighs: while one request computes it, the others idle.
@@ -113,13 +111,13 @@ def shared_budget(lengths: Sequence[int], budget: int, requests: int, *, pads: b
         lengths: tokens in each of the window's pieces.
         budget: tokens that one micro-batch may cost, at least what the longest piece does.
         requests: micro-batches that are computed at once.
-        pads: whether the device fills rows up.
+        grid: as in `micro_batches`.
     """
-    costs = sorted((cost_of(length, pads=pads) for length in lengths), reverse=True)
+    costs = sorted((cost_of(length, grid) for length in lengths), reverse=True)
     if requests == 1 or sum(costs) > FEW * requests * budget:
         return budget
     least = max(costs[0], budget // FEW)
-    step = max(2 * WIDTH, budget // TRIED // WIDTH * WIDTH)
+    step = max(STEP, budget // TRIED)
     tried: list[int] = [*range(budget, least, -step), least]
     return min(tried, key=lambda each: _makespan(costs, each, requests))
 
@@ -135,9 +133,9 @@ def _makespan(widths: Sequence[int], budget: int, requests: int) -> int:
     return max(free_at)
 
 
-def padded(pieces: MicroBatch) -> Padded:
+def padded(pieces: MicroBatch, grid: int) -> Padded:
     """Lay pieces side by side, the short ones filled up with zeros that the mask hides."""
-    width = width_of(max(map(len, pieces)))
+    width = cost_of(max(map(len, pieces)), grid)
     ids = np.zeros((len(pieces), width), dtype=np.int64)
     mask = np.zeros((len(pieces), width), dtype=np.int64)
     for row, piece in enumerate(pieces):

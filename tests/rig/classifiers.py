@@ -84,7 +84,7 @@ def plain_logits(model: Any, pieces: Sequence[Sequence[int]]) -> NDArray[np.floa
     rows = []
     with torch.inference_mode():
         for piece in pieces:
-            one = padded([piece])
+            one = padded([piece], grid=8)
             ids, mask = torch.from_numpy(one.ids), torch.from_numpy(one.mask)
             rows.append(model(input_ids=ids, attention_mask=mask).logits[0].numpy())
     return np.array(rows)

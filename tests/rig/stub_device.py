@@ -19,6 +19,7 @@ from worker.scoring.engine import DeviceMemoryError, Logits
 from worker.tokenise import Pieces
 
 BUDGET: Final = 4_096
+GRID: Final = 8
 LONGEST: Final = stub_manifest().max_length
 
 
@@ -36,7 +37,7 @@ class StubDevice:
     description = "stub"
     budget = BUDGET
     requests = 1
-    pads = True
+    grid = GRID
 
     def __init__(self, points: Points, seconds: float = 0, memory: int = BUDGET) -> None:
         self._points = points
@@ -52,7 +53,7 @@ class StubDevice:
     def logits(self, batches: Sequence[MicroBatch]) -> list[Logits]:
         """Return the logits of each micro-batch, in order."""
         Event().wait(self._seconds)
-        rows = [padded(batch).ids for batch in batches]
+        rows = [padded(batch, GRID).ids for batch in batches]
         for ids in rows:
             self._points.passed("micro_batch")
             if ids.size > self._memory:

@@ -7,62 +7,58 @@ from itertools import chain, pairwise
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis.strategies import booleans, integers, lists
+from hypothesis.strategies import integers, lists, sampled_from
 
 from worker.batching import (
+    FLAT,
     OVERHEAD,
-    WIDTH,
     OverBudgetError,
     cost_of,
     flat,
     micro_batches,
     padded,
     shared_budget,
-    width_of,
 )
 
 LENGTHS = lists(integers(1, 512), max_size=400)
 BUDGET = integers(512, 16_384)
+GRIDS = sampled_from([FLAT, 1, 8])
 PIECES = lists(lists(integers(1, 999), min_size=1, max_size=30), min_size=1, max_size=12)
 
 
-def computed(lengths: Sequence[int], *, pads: bool) -> int:
+def computed(lengths: Sequence[int], grid: int) -> int:
     """Return the tokens that a device computes for pieces of such lengths at once."""
-    return len(lengths) * width_of(max(lengths)) if pads else sum(lengths)
+    return sum(lengths) if grid == FLAT else len(lengths) * cost_of(max(lengths), grid)
 
 
-@given(lengths=LENGTHS, budget=BUDGET, pads=booleans())
+@given(lengths=LENGTHS, budget=BUDGET, grid=GRIDS)
 def test_every_piece_is_in_exactly_one_batch_within_budget(
-    lengths: list[int], budget: int, *, pads: bool
+    lengths: list[int], budget: int, grid: int
 ) -> None:
     """Cutting a window loses no piece, doubles none and never overspends."""
-    batches = micro_batches(lengths, budget, pads=pads)
+    batches = micro_batches(lengths, budget, grid)
 
     assert list(range(len(lengths))) == sorted(chain.from_iterable(batches))
-    assert all(computed([lengths[i] for i in b], pads=pads) <= budget for b in batches)
+    assert all(computed([lengths[i] for i in b], grid) <= budget for b in batches)
 
 
-@given(lengths=LENGTHS, budget=BUDGET, pads=booleans())
-def test_the_longest_pieces_come_first_of_all(
-    lengths: list[int], budget: int, *, pads: bool
-) -> None:
+@given(lengths=LENGTHS, budget=BUDGET, grid=GRIDS)
+def test_the_longest_pieces_come_first_of_all(lengths: list[int], budget: int, grid: int) -> None:
     """A budget too large for the device's memory shows at the first batch."""
-    batches = micro_batches(lengths, budget, pads=pads)
+    batches = micro_batches(lengths, budget, grid)
     order = [lengths[i] for i in chain.from_iterable(batches)]
 
     assert all(left >= right for left, right in pairwise(order))
 
 
-@given(lengths=LENGTHS, budget=BUDGET, pads=booleans())
-def test_no_batch_could_take_the_next_one_in(
-    lengths: list[int], budget: int, *, pads: bool
-) -> None:
+@given(lengths=LENGTHS, budget=BUDGET, grid=GRIDS)
+def test_no_batch_could_take_the_next_one_in(lengths: list[int], budget: int, grid: int) -> None:
     """Each batch but the last is as full as the budget allows."""
-    batches = micro_batches(lengths, budget, pads=pads)
+    batches = micro_batches(lengths, budget, grid)
 
     for batch, following in pairwise(batches):
         with_next = [lengths[i] for i in (*batch, following[0])]
-        assert computed(with_next, pads=pads) > budget
+        assert computed(with_next, grid) > budget
 
 
 @given(lengths=LENGTHS, budget=BUDGET)
@@ -70,25 +66,25 @@ def test_without_padding_there_are_no_more_batches_than_with_it(
     lengths: list[int], budget: int
 ) -> None:
     """What the device need not compute leaves room."""
-    end_to_end = micro_batches(lengths, budget, pads=False)
+    end_to_end = micro_batches(lengths, budget, FLAT)
 
-    assert len(end_to_end) <= len(micro_batches(lengths, budget, pads=True))
+    assert len(end_to_end) <= len(micro_batches(lengths, budget, 8))
 
 
-@pytest.mark.parametrize(("pads", "takes"), [(True, 104), (False, 101)])
-def test_a_piece_over_the_budget_is_named_with_both_numbers(*, pads: bool, takes: int) -> None:
+@pytest.mark.parametrize(("grid", "takes"), [(8, 104), (1, 101), (FLAT, 101)])
+def test_a_piece_over_the_budget_is_named_with_both_numbers(grid: int, takes: int) -> None:
     """The message holds what the piece takes, what there is, and what to raise."""
     named = f"longest piece: {takes} tokens, budget: 100"
     with pytest.raises(OverBudgetError, match=named) as caught:
-        micro_batches([3, 101, 5], budget=100, pads=pads)
+        micro_batches([3, 101, 5], budget=100, grid=grid)
 
     assert caught.value.hint == "raise TIDEGATE_SCORING__BUDGET"
 
 
-@pytest.mark.parametrize("pads", [True, False])
-def test_an_empty_window_makes_no_batch(*, pads: bool) -> None:
+@pytest.mark.parametrize("grid", [FLAT, 1, 8])
+def test_an_empty_window_makes_no_batch(grid: int) -> None:
     """A window of dead letters alone has no pieces."""
-    assert micro_batches([], budget=8, pads=pads) == []
+    assert micro_batches([], budget=8, grid=grid) == []
 
 
 def ended(lengths: list[int], budget: int, requests: int) -> int:
@@ -97,9 +93,9 @@ def ended(lengths: list[int], budget: int, requests: int) -> int:
     In tokens, with what a micro-batch costs beside its own.
     """
     free_at = [0] * requests
-    for batch in micro_batches(lengths, budget, pads=True):
+    for batch in micro_batches(lengths, budget, 8):
         first = free_at.index(min(free_at))
-        free_at[first] += OVERHEAD + computed([lengths[n] for n in batch], pads=True)
+        free_at[first] += OVERHEAD + computed([lengths[n] for n in batch], 8)
     return max(free_at)
 
 
@@ -108,9 +104,9 @@ def test_a_shared_window_is_done_no_later_than_an_unshared_one(
     lengths: list[int], budget: int, requests: int
 ) -> None:
     """Nor does a micro-batch cost more than it may, or less than the longest piece."""
-    shared = shared_budget(lengths, budget, requests, pads=True)
+    shared = shared_budget(lengths, budget, requests, 8)
 
-    assert width_of(max(lengths)) <= shared <= budget
+    assert cost_of(max(lengths), 8) <= shared <= budget
     assert ended(lengths, shared, requests) <= ended(lengths, budget, requests)
 
 
@@ -119,36 +115,37 @@ def test_pieces_of_one_length_are_dealt_out_evenly(requests: int) -> None:
     """Under the whole budget one request would take them all."""
     lengths = [64] * 2 * requests
 
-    shared = shared_budget(lengths, 512, requests, pads=True)
+    shared = shared_budget(lengths, 512, requests, 8)
 
-    assert [2] * requests == [len(b) for b in micro_batches(lengths, shared, pads=True)]
+    assert [2] * requests == [len(b) for b in micro_batches(lengths, shared, 8)]
 
 
 def test_one_request_takes_all_that_it_may() -> None:
     """As does each of several, of a window with many micro-batches for all."""
-    assert shared_budget([64] * 16, 512, 1, pads=True) == 512
-    assert shared_budget([64] * 1_000, 512, 2, pads=True) == 512
+    assert shared_budget([64] * 16, 512, 1, 8) == 512
+    assert shared_budget([64] * 1_000, 512, 2, 8) == 512
 
 
-@given(length=integers(1, 100_000))
-def test_a_width_is_the_next_multiple_of_eight(length: int) -> None:
-    """A width holds its row, is a multiple of WIDTH, and pads less than one WIDTH."""
-    assert width_of(length) % WIDTH == 0
-    assert 0 <= width_of(length) - length < WIDTH
+@given(length=integers(1, 100_000), grid=integers(1, 64))
+def test_a_row_is_as_wide_as_the_next_multiple_of_the_grid(length: int, grid: int) -> None:
+    """It holds the piece, and less than one step of the grid beside it."""
+    assert cost_of(length, grid) % grid == 0
+    assert 0 <= cost_of(length, grid) - length < grid
 
 
-@given(length=integers(1, 512), pads=booleans())
-def test_a_piece_costs_what_it_costs_in_a_batch_of_its_own(length: int, *, pads: bool) -> None:
+@given(length=integers(1, 512), grid=GRIDS)
+def test_a_piece_costs_what_it_costs_in_a_batch_of_its_own(length: int, grid: int) -> None:
     """So that no budget that takes it refuses it."""
-    assert computed([length], pads=pads) == cost_of(length, pads=pads)
+    assert computed([length], grid) == cost_of(length, grid)
 
 
-@given(pieces=PIECES)
-def test_the_mask_covers_tokens_and_nothing_else(pieces: list[list[int]]) -> None:
+@given(pieces=PIECES, grid=integers(1, 16))
+def test_the_mask_covers_tokens_and_nothing_else(pieces: list[list[int]], grid: int) -> None:
     """Each row reads as its piece under the mask, and as zeros outside it."""
-    found = padded(pieces)
+    found = padded(pieces, grid)
 
-    assert (len(pieces), width_of(max(map(len, pieces)))) == found.ids.shape == found.mask.shape
+    width = cost_of(max(map(len, pieces)), grid)
+    assert (len(pieces), width) == found.ids.shape == found.mask.shape
     for piece, ids, mask in zip(pieces, found.ids, found.mask, strict=True):
         assert piece == ids[mask == 1].tolist()
         assert np.all(ids[mask == 0] == 0)

@@ -124,7 +124,7 @@ class Engine:
     description = "fake"
     budget = 4_096
     requests = 1
-    pads = True
+    grid = 8
 
     def __init__(self, off: float = 0.0, off_in_company: float = 0.0) -> None:
         self._off, self._in_company = off, off_in_company

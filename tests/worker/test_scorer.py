@@ -6,20 +6,21 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis.strategies import booleans, integers, lists
+from hypothesis.strategies import integers, lists, sampled_from
 
 from rig.make import make_fetched, make_record
 from rig.stub import stub_manifest
 from schemas.bundle import BundleManifest
 from schemas.comment import CommentEvent
 from schemas.errors import ScoringError
-from worker.batching import MicroBatch, cost_of, width_of
+from worker.batching import FLAT, MicroBatch, cost_of
 from worker.scoring.engine import DeviceMemoryError, Logits
 from worker.scoring.scorer import Scorer
 from worker.window import Comment, Entry, Erasure, Prepared
 
 LABELS = 6
 PIECES = lists(lists(integers(1, 99), min_size=1, max_size=40), max_size=30)
+GRIDS = sampled_from([FLAT, 1, 8])
 
 
 def logits_of(piece: Sequence[int]) -> list[float]:
@@ -28,15 +29,15 @@ def logits_of(piece: Sequence[int]) -> list[float]:
 
 
 class FakeEngine:
-    """Has room for so many tokens at once, counted as an engine counts that pads, or does not."""
+    """Has room for so many tokens at once, counted as an engine with such a grid counts them."""
 
     description = "fake"
     budget = 4_096
     requests = 1
 
-    def __init__(self, room: int = 1_000_000, *, pads: bool = True) -> None:
+    def __init__(self, room: int = 1_000_000, grid: int = 8) -> None:
         self.room = room
-        self.pads = pads
+        self.grid = grid
         self.tried: list[list[int]] = []  # the lengths in each micro-batch
 
     def logits(self, batches: Sequence[MicroBatch]) -> list[Logits]:
@@ -45,8 +46,8 @@ class FakeEngine:
         for batch in batches:
             lengths = [len(piece) for piece in batch]
             self.tried.append(lengths)
-            padded = len(batch) * width_of(max(lengths))
-            if (padded if self.pads else sum(lengths)) > self.room:
+            rows = len(batch) * cost_of(max(lengths), self.grid)
+            if (sum(lengths) if self.grid == FLAT else rows) > self.room:
                 raise DeviceMemoryError("no room")
             results.append(np.array([logits_of(piece) for piece in batch], dtype=np.float32))
         return results
@@ -73,12 +74,12 @@ def a_window(comments: Sequence[Sequence[Sequence[int]]]) -> Prepared:
     return Prepared(make_fetched(records), entries, pieces, 0)
 
 
-@given(pieces=PIECES, budget=integers(40, 400), pads=booleans())
+@given(pieces=PIECES, budget=integers(40, 400), grid=GRIDS)
 def test_each_piece_gets_its_own_calibrated_probabilities(
-    pieces: list[list[int]], budget: int, *, pads: bool
+    pieces: list[list[int]], budget: int, grid: int
 ) -> None:
     """Whatever company it had in its batch, and whatever the budget."""
-    found = Scorer(FakeEngine(pads=pads), calibrated(2.0, -1.0), budget).probabilities(pieces)
+    found = Scorer(FakeEngine(grid=grid), calibrated(2.0, -1.0), budget).probabilities(pieces)
 
     expected = [[1 / (1 + math.exp(-(2 * x - 1))) for x in logits_of(p)] for p in pieces]
     assert (len(pieces), LABELS) == found.shape
@@ -106,16 +107,16 @@ def test_a_window_without_comments_has_no_scores() -> None:
     assert found.shape == (0, LABELS)
 
 
-@given(pieces=PIECES, room=integers(1, 600), budget=integers(40, 4_096), pads=booleans())
+@given(pieces=PIECES, room=integers(1, 600), budget=integers(40, 4_096), grid=GRIDS)
 def test_out_of_memory_gives_up_on_nothing_that_fits(
-    pieces: list[list[int]], room: int, budget: int, *, pads: bool
+    pieces: list[list[int]], room: int, budget: int, grid: int
 ) -> None:
     """Every piece that fits the device alone is scored rightly; the others have NaN."""
-    engine = FakeEngine(room, pads=pads)
+    engine = FakeEngine(room, grid)
     found = Scorer(engine, calibrated(1.0, 0.0), budget).probabilities(pieces)
 
     for row, piece in zip(found, pieces, strict=True):
-        if cost_of(len(piece), pads=pads) <= room:
+        if cost_of(len(piece), grid) <= room:
             assert np.allclose([1 / (1 + math.exp(-x)) for x in logits_of(piece)], row, atol=1e-6)
         else:
             assert np.isnan(row).all()
@@ -136,7 +137,7 @@ def test_the_budget_stays_halved() -> None:
 
 def test_an_engine_that_does_not_pad_gets_more_into_a_budget() -> None:
     """A long piece among short ones costs what it has, and makes the others no wider."""
-    engine = FakeEngine(pads=False)
+    engine = FakeEngine(grid=FLAT)
 
     Scorer(engine, stub_manifest(), budget=100).probabilities([[1] * 60, *[[1] * 3] * 10])
 

@@ -21,8 +21,8 @@ class Engine(Protocol):
         ...
 
     @property
-    def pads(self) -> bool:
-        """Whether it fills rows up to the longest: that decides what a micro-batch costs."""
+    def grid(self) -> int:
+        """What the width of its rows is a multiple of, in tokens; FLAT: it has no rows."""
         ...
 
     @property

@@ -56,7 +56,7 @@ class Scorer:
         while rest:
             lengths = [len(pieces[place]) for place in rest]
             budget = self._budget_of(lengths)
-            batches = micro_batches(lengths, budget, pads=self._engine.pads)
+            batches = micro_batches(lengths, budget, self._engine.grid)
             placed = [[rest[number] for number in batch] for batch in batches]
             try:
                 found = self._engine.logits(
@@ -75,13 +75,13 @@ class Scorer:
 
         Memory that ran out over short pieces is no reason not to try a long one alone.
         """
-        pads, requests = self._engine.pads, self._engine.requests
-        longest = cost_of(max(lengths), pads=pads)
-        return shared_budget(lengths, max(longest, self._budget), requests, pads=pads)
+        grid = self._engine.grid
+        longest = cost_of(max(lengths), grid)
+        return shared_budget(lengths, max(longest, self._budget), self._engine.requests, grid)
 
     def _halved(self, rest: list[int], pieces: Sequence[Piece], longest: int) -> list[int]:
         """Halve the budget, or give up on a piece that does not fit even alone."""
-        alone = cost_of(len(pieces[longest]), pads=self._engine.pads)
+        alone = cost_of(len(pieces[longest]), self._engine.grid)
         if self._budget <= alone:  # no batch cost more than this piece
             return [place for place in rest if place != longest]
         self._budget //= 2

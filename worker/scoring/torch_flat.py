@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from worker.batching import Flat, MicroBatch, flat
+from worker.batching import FLAT, Flat, MicroBatch, flat
 from worker.pulse import Pulse
 from worker.scoring.engine import Logits
 from worker.scoring.torch_errors import guarded
@@ -24,7 +24,7 @@ class TorchFlat:
     """
 
     requests = 1  # the device computes one micro-batch with all that it has
-    pads = False
+    grid = FLAT
 
     def __init__(
         self,

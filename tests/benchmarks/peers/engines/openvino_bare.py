@@ -14,6 +14,7 @@ from worker.batching import Padded
 from worker.scoring.engine import Logits
 
 BUDGET: Final = 512  # tokens; flat to 2,048
+GRID: Final = 8
 
 
 def load(folder: Path, file: str, number_type: str | None = None) -> Engine:
@@ -45,4 +46,4 @@ def load(folder: Path, file: str, number_type: str | None = None) -> Engine:
         requests.wait_all()
         return [found[number] for number in range(len(batches))]
 
-    return sorted_batches(folder, BUDGET, infer)
+    return sorted_batches(folder, BUDGET, GRID, infer)

@@ -18,16 +18,23 @@ from worker.scoring.engine import Logits
 Infer = Callable[[Sequence[Padded]], Sequence[Logits]]
 
 
-def sorted_batches(folder: Path, budget: int, infer: Infer) -> Engine:
-    """Return an engine over what computes the logits of micro-batches, [rows, labels] each."""
+def sorted_batches(folder: Path, budget: int, grid: int, infer: Infer) -> Engine:
+    """Return an engine over what computes the logits of micro-batches, [rows, labels] each.
+
+    Args:
+        folder: the model's bundle.
+        budget: padded tokens in a micro-batch.
+        grid: what the width of a row is a multiple of, in tokens.
+        infer: computes the logits.
+    """
     manifest = read_manifest(folder)
     tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
     tokenizer.enable_truncation(manifest.max_length)
 
     def score(texts: Sequence[str]) -> Scores:
         pieces = [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
-        places = micro_batches([len(piece) for piece in pieces], budget, pads=True)
-        found = infer([padded([pieces[place] for place in batch]) for batch in places])
+        places = micro_batches([len(piece) for piece in pieces], budget, grid)
+        found = infer([padded([pieces[place] for place in batch], grid) for batch in places])
         logits = np.empty((len(pieces), len(manifest.labels)))
         for batch, rows in zip(places, found, strict=True):
             logits[batch] = rows

@@ -13,6 +13,7 @@ from worker.batching import Padded
 from worker.scoring.engine import Logits
 
 BUDGET: Final = 1_024  # tokens, at which torch is at its best on a few cores
+GRID: Final = 8
 
 
 def load(folder: Path, number_type: str) -> Engine:
@@ -30,4 +31,4 @@ def load(folder: Path, number_type: str) -> Engine:
                 for batch in batches
             ]
 
-    return sorted_batches(folder, BUDGET, infer)
+    return sorted_batches(folder, BUDGET, GRID, infer)
