@@ -234,6 +234,7 @@ class EngineChoice(StrEnum):
 
     AUTO = "auto"
     OPENVINO = "openvino"
+    ONNXRUNTIME = "onnxruntime"
     TORCH = "torch"
 
 
@@ -242,8 +243,9 @@ class ScoringSettings(Section):
 
     engine: EngineChoice = Field(
         default=EngineChoice.AUTO,
-        description="openvino (int8, CPU), torch (float weights, GPU or CPU), or auto: torch "
-        "where there is a GPU and the bundle has float weights, else openvino.",
+        description="openvino or onnxruntime (int8, CPU), torch (float weights, GPU or CPU), or "
+        "auto: torch where there is a GPU and the bundle has float weights; else onnxruntime where "
+        "it is installed and the CPU has no VNNI; else openvino.",
     )
     threads: PositiveInt | None = Field(
         default=None, description="Requests at once, a thread each; default: one a core."

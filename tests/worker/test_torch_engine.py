@@ -1,4 +1,4 @@
-"""Torch's engines: which one serves a bundle, on what device, and what their errors become."""
+"""Torch's engines: how they serve a bundle, on what device, and what their errors become."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,13 +22,12 @@ from rig.classifiers import (
     write_bundle,
 )
 from rig.stub import stub_manifest
-from schemas.bundle import FLOAT_WEIGHTS, INT8_MODEL
 from schemas.errors import BundleError, ScoringError, SettingsError
-from worker.batching import Flat
-from worker.bundle import Bundle, open_bundle
+from worker.batching import FLAT, Flat
+from worker.bundle import open_bundle
 from worker.pulse import Pulse
 from worker.scoring.engine import DeviceMemoryError
-from worker.scoring.load import _choose, load_scorer
+from worker.scoring.load import load_scorer
 from worker.scoring.scorer import Scorer
 from worker.scoring.torch_device import Card, Found, TorchDevice, choose_device, look, starting
 from worker.scoring.torch_engine import flat_engine, load_torch_engine, why_padded
@@ -38,47 +37,10 @@ from worker.tokenise import BundleTokeniser
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-HIDDEN = "the GPU is hidden (CUDA_VISIBLE_DEVICES)"
 GIB = 2**30
 H100 = Card("NVIDIA H100 80GB HBM3", (9, 0), 80 * GIB, 79 * GIB)
 T4 = Card("Tesla T4", (7, 5), 15 * GIB, 15 * GIB)
 ON_GPU = TorchDevice(torch.device("cuda"), torch.bfloat16, 16_384, H100.name)
-
-
-# -- which engine
-
-
-@pytest.mark.parametrize(
-    ("device", "torch_finds_one", "chosen"),
-    [
-        (None, True, (EngineChoice.OPENVINO, "no GPU is here")),
-        ("nvidiactl, hidden", True, (EngineChoice.OPENVINO, HIDDEN)),
-        ("nvidiactl", False, (EngineChoice.TORCH, "a GPU is here")),  # torch says what is wrong
-        ("dxg", True, (EngineChoice.TORCH, "a GPU is here")),
-        ("dxg", False, (EngineChoice.OPENVINO, "dxg is here, but torch finds no GPU")),
-    ],
-)
-def test_a_gpu_that_torch_cannot_use_leaves_the_comments_to_int8(
-    device: str | None,
-    torch_finds_one: bool,  # noqa: FBT001 - a table's column
-    chosen: tuple[EngineChoice, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Every WSL has such a device; fp32 in its place would be several times slower."""
-    devices = tuple(tmp_path / name for name in ("nvidiactl", "dxg", "kfd"))
-    monkeypatch.setattr("worker.scoring.load._GPU_DEVICES", devices)
-    monkeypatch.setattr("worker.scoring.load._NVIDIA", devices[0])
-    monkeypatch.setattr("torch.cuda.is_available", lambda: torch_finds_one)
-    device, _, hidden = (device or "").partition(", ")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1" if hidden else "0")
-    for name in filter(None, (INT8_MODEL, FLOAT_WEIGHTS, device)):
-        (tmp_path / name).touch()
-    bundle = Bundle(tmp_path, stub_manifest(), hashed=False)
-
-    choice, why = _choose(bundle, EngineChoice.AUTO)
-
-    assert (choice, why.removeprefix(f"{tmp_path}/")) == chosen
 
 
 # -- a whole scorer
@@ -118,7 +80,7 @@ def test_a_budget_that_holds_the_longest_piece_is_enough(tmp_path: Path) -> None
 
     engine, _ = load_torch_engine(tmp_path, longest=63, budget=63, pulse=Pulse())
 
-    assert (engine.pads, engine.budget) == (False, 63)
+    assert (engine.grid, engine.budget) == (FLAT, 63)
 
 
 @pytest.mark.parametrize("config", ["{", "{}", '{"model_type": "of-mine"}', "[]"])

@@ -1,6 +1,7 @@
 """From a bundle to a scorer that has proved itself: chosen, verified, primed, checked."""
 
 import importlib.util
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,8 +13,8 @@ from worker.batching import cost_of
 from worker.bundle import Bundle
 from worker.pulse import Pulse
 from worker.scoring import golden
+from worker.scoring.choice import Chosen, choose
 from worker.scoring.engine import Engine
-from worker.scoring.hidden_gpu import gpus_are_hidden
 from worker.scoring.scorer import Scorer
 from worker.scoring.time_limit import time_limit
 from worker.settings import EngineChoice, ScoringSettings
@@ -21,10 +22,12 @@ from worker.tokenise import Tokeniser
 
 log = structlog.get_logger()
 
-# What the drivers of a GPU leave on Linux: looked for before torch is imported, which takes
-# seconds that a CPU worker does not have. The last two, WSL's and AMD's, are there for any card.
-_NVIDIA: Final = Path("/dev/nvidiactl")
-_GPU_DEVICES: Final = (_NVIDIA, Path("/dev/dxg"), Path("/dev/kfd"))
+# What an engine needs beside the light set: modules, and the extra that brings them.
+NEEDS: Final[Mapping[EngineChoice, tuple[Sequence[str], str]]] = {
+    EngineChoice.OPENVINO: ((), ""),
+    EngineChoice.ONNXRUNTIME: (("onnxruntime",), "onnxruntime"),
+    EngineChoice.TORCH: (("torch", "transformers"), "gpu"),
+}
 
 
 def load_scorer(
@@ -40,11 +43,11 @@ def load_scorer(
         ScoringError: the engine cannot be loaded, or scores the golden comments wrongly.
         SettingsError: the engine is not installed, or the budget is too small.
     """
-    choice, why = _choose(bundle, settings.engine)
+    chosen = choose(bundle, settings.engine)
     with time_limit(settings.time_limit_s):
-        engine, why = _engine(choice, why, bundle, settings, pulse)
+        engine, why = _engine(chosen, bundle, settings, pulse)
     budget = settings.budget or engine.budget
-    longest = cost_of(bundle.manifest.max_length, pads=engine.pads)
+    longest = cost_of(bundle.manifest.max_length, engine.grid)
     if budget < longest:
         raise SettingsError(
             f"TIDEGATE_SCORING__BUDGET is {budget} tokens, a piece of this bundle takes {longest}",
@@ -64,53 +67,44 @@ def load_scorer(
     return scorer
 
 
-def _choose(bundle: Bundle, wanted: EngineChoice) -> tuple[EngineChoice, str]:
-    if wanted is not EngineChoice.AUTO:
-        return wanted, "set by TIDEGATE_SCORING__ENGINE"
-    if not bundle.has(INT8_MODEL):
-        return EngineChoice.TORCH, f"the bundle has no {INT8_MODEL}"
-    if not bundle.has(FLOAT_WEIGHTS):
-        return EngineChoice.OPENVINO, f"the bundle has no {FLOAT_WEIGHTS}"
-    return _best_here()
-
-
-def _best_here() -> tuple[EngineChoice, str]:
-    """Choose by the machine, for a bundle that bears any engine."""
-    device = next(filter(Path.exists, _GPU_DEVICES), None)
-    if device is None:
-        return EngineChoice.OPENVINO, "no GPU is here"
-    if gpus_are_hidden():
-        return EngineChoice.OPENVINO, "the GPU is hidden (CUDA_VISIBLE_DEVICES)"
-    if importlib.util.find_spec("torch") is None:
-        return EngineChoice.OPENVINO, "a GPU is here, but torch is not installed"
-    if device != _NVIDIA and not _torch_finds_a_gpu():
-        return EngineChoice.OPENVINO, f"{device} is here, but torch finds no GPU"
-    return EngineChoice.TORCH, "a GPU is here"
-
-
-def _torch_finds_a_gpu() -> bool:
-    import torch  # noqa: PLC0415 - seconds, spent only where there may be one
-
-    return torch.cuda.is_available()
-
-
 def _engine(
-    choice: EngineChoice, why: str, bundle: Bundle, settings: ScoringSettings, pulse: Pulse
+    chosen: Chosen, bundle: Bundle, settings: ScoringSettings, pulse: Pulse
 ) -> tuple[Engine, str]:
-    """Load the engine of a choice, and complete why."""
-    if choice is EngineChoice.OPENVINO:
-        _verify(bundle, INT8_MODEL)
-        from worker.scoring.openvino_int8 import OpenVinoInt8  # noqa: PLC0415 - one engine, one import
+    """Load the engine that was chosen, and complete why."""
+    _needs_installed(chosen)
+    if chosen.engine is EngineChoice.TORCH:
+        return _torch(chosen.why, bundle, settings, pulse)
+    _verify(bundle, INT8_MODEL)
+    model = bundle.folder / INT8_MODEL
+    return int8_engine(chosen.engine, model, settings.threads, pulse), chosen.why
 
-        return OpenVinoInt8(bundle.folder / INT8_MODEL, settings.threads, pulse), why
-    if (
-        importlib.util.find_spec("torch") is None
-        or importlib.util.find_spec("transformers") is None
-    ):
+
+def _needs_installed(chosen: Chosen) -> None:
+    modules, extra = NEEDS[chosen.engine]
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    if missing:
         raise SettingsError(
-            f"engine torch ({why}): torch and transformers are not installed",
-            "install `tidegate[gpu]`, or give a bundle that carries model.int8.onnx",
+            f"engine {chosen.engine} ({chosen.why}): not installed: {', '.join(missing)}",
+            f"install `tidegate[{extra}]`, or have openvino score a bundle with {INT8_MODEL}",
         )
+
+
+def int8_engine(engine: EngineChoice, model: Path, threads: int | None, pulse: Pulse) -> Engine:
+    """Load one of the two engines of the int8 file; the other one is not imported.
+
+    Raises:
+        ScoringError: the file cannot be loaded.
+    """
+    if engine is EngineChoice.ONNXRUNTIME:
+        from worker.scoring.onnxruntime_int8 import OnnxRuntimeInt8  # noqa: PLC0415
+
+        return OnnxRuntimeInt8(model, threads, pulse)
+    from worker.scoring.openvino_int8 import OpenVinoInt8  # noqa: PLC0415
+
+    return OpenVinoInt8(model, threads, pulse)
+
+
+def _torch(why: str, bundle: Bundle, settings: ScoringSettings, pulse: Pulse) -> tuple[Engine, str]:
     _verify(bundle, FLOAT_WEIGHTS)
     from worker.scoring.torch_engine import load_torch_engine  # noqa: PLC0415 - seconds of torch
 

@@ -44,6 +44,7 @@ def contestants() -> Sequence[Contestant]:
         Contestant(REFERENCE, bare, "torch_bare", {"number_type": "float32"}),
         Contestant("torch bf16", bare, "torch_bare", {"number_type": "bfloat16"}, lacking=no_bf16),
         Contestant("ONNX Runtime fp32", bare, "onnxruntime_bare", {"file": FLOAT_MODEL}),
+        Contestant("ONNX Runtime int8", bare, "onnxruntime_bare", {"file": INT8_MODEL}),
         Contestant("ONNX Runtime dynamic int8", bare, "onnxruntime_bare", {"file": DYNAMIC_INT8}),
         Contestant(
             "OpenVINO fp32", bare, "openvino_bare", {"file": FLOAT_MODEL, "number_type": "f32"}

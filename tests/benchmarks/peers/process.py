@@ -65,5 +65,4 @@ def environment_of(name: str | None) -> Mapping[str, str]:
         "HF_HUB_OFFLINE": "1",  # all that is loaded lies in a folder
         # CPUs are compared, also on a machine with a GPU
         "CUDA_VISIBLE_DEVICES": "",
-        "TIDEGATE_SCORING__ENGINE": "openvino",
     }

@@ -1,26 +1,41 @@
-"""The shipped bundle on its engine: what only the real one can show."""
+"""The shipped bundle on the engines that serve it: what only the real ones can show."""
 
+import importlib.util
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
 import numpy as np
+import pytest
 
 import deploy.demo
+from schemas.bundle import INT8_MODEL
+from schemas.errors import ScoringError
 from schemas.verdict import BORDERLINE
 from schemas.wire import WireError, decode_comment
 from worker.bundle import open_bundle
 from worker.pulse import Pulse
 from worker.run import tokeniser
-from worker.scoring.load import load_scorer
+from worker.scoring.load import int8_engine, load_scorer
 from worker.scoring.scorer import Scorer
-from worker.settings import Settings
+from worker.settings import EngineChoice, ScoringSettings, Settings
 from worker.tokenise import Tokeniser
 
+ENGINES = [
+    EngineChoice.OPENVINO,
+    pytest.param(
+        EngineChoice.ONNXRUNTIME,
+        marks=pytest.mark.skipif(
+            importlib.util.find_spec("onnxruntime") is None, reason="ONNX Runtime is not installed"
+        ),
+    ),
+]
 
-def shipped(pulse: Pulse) -> tuple[Scorer, Tokeniser]:
+
+def shipped(engine: EngineChoice, pulse: Pulse) -> tuple[Scorer, Tokeniser]:
     """Load the shipped bundle, as a worker does."""
-    settings = Settings()
+    settings = Settings(scoring=ScoringSettings(engine=engine))
     bundle = open_bundle(settings.bundle, allow_unsigned=False)
     tokenise = tokeniser(bundle, settings)
     return load_scorer(bundle, settings.scoring, tokenise, pulse), tokenise
@@ -36,10 +51,11 @@ def demo_texts(count: int) -> list[str]:
     return texts
 
 
-def test_the_engine_beats_for_the_thread_that_asked_it() -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_engine_beats_for_the_thread_that_asked_it(engine: EngineChoice) -> None:
     """Its own threads come and go; a beat in their name would look like one that hangs."""
     pulse = Pulse()
-    scorer, tokenise = shipped(pulse)
+    scorer, tokenise = shipped(engine, pulse)
     pieces = [
         piece
         for found in tokenise(["one", "two words", "three words here"] * 50)
@@ -53,9 +69,10 @@ def test_the_engine_beats_for_the_thread_that_asked_it() -> None:
     assert pulse.stuck(after_s=-1) == ["MainThread", "device"]
 
 
-def test_a_comment_scores_alone_as_in_any_company() -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_comment_scores_alone_as_in_any_company(engine: EngineChoice) -> None:
     """Alone, sorted under the budget with others, and seven at a time."""
-    scorer, tokenise = shipped(Pulse())
+    scorer, tokenise = shipped(engine, Pulse())
     pieces = [piece for found in tokenise(demo_texts(120)) for piece in found.ids]
 
     alone = np.concatenate([scorer.probabilities([piece]) for piece in pieces])
@@ -67,3 +84,22 @@ def test_a_comment_scores_alone_as_in_any_company() -> None:
     assert alone.std(axis=0).max() > 0.1, "a model that says the same of all proves nothing"
     assert np.abs(together - alone).max() < BORDERLINE
     assert np.abs(in_sevens - alone).max() < BORDERLINE
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_file_that_is_no_graph_is_named(engine: EngineChoice, tmp_path: Path) -> None:
+    """With what the engine has to say about it."""
+    (tmp_path / INT8_MODEL).write_bytes(b"no graph")
+
+    with pytest.raises(ScoringError, match=INT8_MODEL):
+        int8_engine(engine, tmp_path / INT8_MODEL, threads=1, pulse=Pulse())
+
+
+@pytest.mark.parametrize("engine", ENGINES[1:])
+def test_a_failure_within_the_engine_ends_the_process(engine: EngineChoice) -> None:
+    """Here by an id that the vocabulary has not, which OpenVINO takes for a row of zeros."""
+    broken: Sequence[int] = [101, 10_000_000, 102]
+    model = open_bundle(Settings().bundle, allow_unsigned=False).folder / INT8_MODEL
+
+    with pytest.raises(ScoringError, match=f"{engine} int8"):
+        int8_engine(engine, model, threads=1, pulse=Pulse()).logits([[broken]])
