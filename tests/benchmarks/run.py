@@ -1,20 +1,25 @@
 """The benchmarks: `make bench`, or `make bench ARGS="stream latency"` for some of them.
 
 Those against peers have options of their own: `make bench ARGS="peers --rounds 1"` and
-`make bench ARGS=peers_stream` (docs/performance-benchmarks.md).
+`make bench ARGS=peers_stream` (docs/performance-benchmarks.md). Without names all run, these two
+first.
 
-Prints one JSON object with the figures, their goals and the machine. Fails on errors only,
-never on a time: the machines that run this are shared.
+Writes the figures of each, their goals and the machine to `runs/bench`, and prints the scoreboard
+of what lies there. Fails on errors only, never on a time: the machines that run this are shared.
 """
 
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
 
-from benchmarks.machine import machine
+from benchmarks.machine import has_vnni, machine
 from benchmarks.peers import command
+from benchmarks.scoreboard import as_page, draw, scoreboard
 from deploy.broker import local_broker
 
 # What needs torch is measured in the full install only.
@@ -29,26 +34,50 @@ ALL = (
 )
 PEERS = {"peers": "scoring", "peers_stream": "stream"}
 
+OUT: Final = Path("runs/bench")
+
 # Of these alone a machine without a network is asked, which has no broker to fetch.
 BROKERLESS = {"gpu"}
 
 
-def main(names: list[str]) -> None:
-    """Run benchmarks by name, on one broker."""
-    figures: dict[str, object] = {"machine": machine()}
-    without_broker = bool(names) and BROKERLESS.issuperset(names)
-    with nullcontext() if without_broker else local_broker() as broker:
-        for name in names or ALL:
+def main(arguments: Sequence[str]) -> None:
+    """Run benchmarks by name, or all, and show where that leaves tidegate."""
+    if PEERS.keys() & set(arguments[1:]):
+        sys.exit("peers and peers_stream take options of their own: give one of them, first")
+    where = machine()
+    if not arguments:
+        for kind in PEERS.values():
+            command.main([kind])
+        run(ALL, where)
+    elif arguments[0] in PEERS:
+        command.main([PEERS[arguments[0]], *arguments[1:]])
+        return
+    else:
+        run(arguments, where)
+    show(where)
+
+
+def run(names: Sequence[str], where: dict[str, object]) -> None:
+    """Run benchmarks of tidegate alone, on one broker, and write what each found."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    with nullcontext() if BROKERLESS.issuperset(names) else local_broker() as broker:
+        for name in names:
             print(f"{name} …", file=sys.stderr)
-            figures[name] = import_module(f"benchmarks.{name}").measure(broker)
-            print(json.dumps(figures[name]), file=sys.stderr)
-    print(json.dumps(figures, indent=2))
+            figures = import_module(f"benchmarks.{name}").measure(broker)
+            found = json.dumps({"machine": where, **figures}, indent=2)
+            (OUT / f"{name}.json").write_text(f"{found}\n", encoding="utf-8")
+            print(json.dumps(figures), file=sys.stderr)
+
+
+def show(where: dict[str, object]) -> None:
+    """Print the scoreboard, and draw it where that can be done."""
+    rows = scoreboard(OUT, vnni=has_vnni())
+    page = as_page(rows, where)
+    (OUT / "scoreboard.md").write_text(page, encoding="utf-8")
+    if find_spec("matplotlib") is not None:  # the full install
+        draw(rows, OUT / "scoreboard.png")
+    print(page)
 
 
 if __name__ == "__main__":
-    if sys.argv[2:] and PEERS.keys() & set(sys.argv[2:]):
-        sys.exit("peers and peers_stream take options of their own: give one of them, first")
-    if sys.argv[1:] and sys.argv[1] in PEERS:
-        command.main([PEERS[sys.argv[1]], *sys.argv[2:]])
-    else:
-        main(sys.argv[1:])
+    main(sys.argv[1:])

@@ -100,7 +100,7 @@ def run_stream(options: Namespace) -> None:
     found["ratios"] = streaming.ratios(measured)
     found["contestants"] = streaming.figures(measured)
     title = "comments in Kafka to verdicts on a topic"
-    write(options.out / "stream", found, stream_table(found), {title: found["contestants"]})
+    write(options.out / "peers_stream", found, stream_table(found), {title: found["contestants"]})
 
 
 def where() -> dict[str, Any]:
