@@ -19,10 +19,10 @@ from schemas.wire import encode
 from worker.cloud_event import cloud_event
 from worker.policies import Policies
 from worker.settings import TopicSettings
+from worker.trace import trace_of
 from worker.window import (
     Comment,
     Erasure,
-    Headers,
     Judged,
     Outcome,
     Outgoing,
@@ -36,9 +36,6 @@ DECIMALS: Final = 6  # of a probability
 # Plain strings for the payloads: the encoder looks an enum's value up, comment by comment.
 SCORED, HELD = Status.SCORED.value, Status.HELD.value
 ALLOW, REVIEW = Action.ALLOW.value, Action.REVIEW.value
-
-# W3C Trace Context, each with the bytes that the standard grants it: a larger one is no trace.
-PASSED_ON: Final = {"traceparent": 64, "tracestate": 512}
 
 
 class Ruling(NamedTuple):
@@ -183,7 +180,7 @@ class Judge:
             verdict["comment_id"].encode(),
             encode(verdict),
         )
-        passed_on = _passed_on(record.headers) if record.headers else ()
+        passed_on = trace_of(record.headers) if record.headers else ()
         headers = (*cloud_event("verdict", identity, now), *passed_on)
         message = Outgoing(self._topics.verdicts, key, value, headers)
         if verdict["action"] == ALLOW:
@@ -193,7 +190,7 @@ class Judge:
 
     def _tombstones(self, record: Record, erasure: Erasure) -> Sequence[Outgoing]:
         """Pass an erasure on, so that compaction forgets what was said of the comment."""
-        headers = _passed_on(record.headers)
+        headers = trace_of(record.headers)
         return [
             Outgoing(topic, erasure.key, None, headers)
             for topic in (self._topics.verdicts, self._topics.flags, self._topics.feedback)
@@ -212,10 +209,6 @@ class Judge:
             return Outgoing(self._topics.dead_letters, record.key, None, ours.encode())
         headers = [*record.headers, *ours.encode()]
         return Outgoing(self._topics.dead_letters, record.key, record.value, headers)
-
-
-def _passed_on(headers: Headers) -> list[tuple[str, bytes | None]]:
-    return [(n, v) for n, v in headers if n in PASSED_ON and len(v or b"") <= PASSED_ON[n]]
 
 
 def _source(record: Record) -> dict[str, Any]:

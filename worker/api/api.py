@@ -32,6 +32,7 @@ from worker.api.scoring import CommentToScore, Result, Status
 from worker.api.sentences import Sentence, sentences
 from worker.judge import DECIMALS
 from worker.settings import ApiSettings
+from worker.trace import Trace
 from worker.window import Outgoing
 
 OWN: Final = "bundle"  # the name of the scale that probabilities are on without a map
@@ -83,7 +84,7 @@ class Api:
     # -- Perspective's calls
 
     async def analyze(
-        self, request: AnalyzeRequest, scale: str | None
+        self, request: AnalyzeRequest, scale: str | None, trace: Trace
     ) -> tuple[dict[str, Any], bool]:
         """Score a comment for Perspective's attributes.
 
@@ -115,13 +116,13 @@ class Api:
         asked = [whole, *(Passing(id=NAMELESS, text=t, community=community) for t in others)]
         end = self._deadline()
         answers = await self._judged(asked)
-        await self._publish(answers[0].messages, end)
+        await self._publish(answers[0].messages, trace, end)
         by_text = {c.text: self._scored(a, scale) for c, a in zip(asked, answers, strict=True)}
         spans = [(part.begin, part.end, by_text[part.text]) for part in parts]
         answer = analyzed(request, labels, by_text[text], spans, detected)
         return answer, answers[0].truncated
 
-    async def suggest(self, request: SuggestRequest) -> dict[str, Any]:
+    async def suggest(self, request: SuggestRequest, trace: Trace) -> dict[str, Any]:
         """Take what a moderator decided."""
         text = request.text(self.settings.text_bytes)
         scores = scores_of(request)
@@ -131,7 +132,7 @@ class Api:
         if not isinstance(comment, Passing):
             attributes = Attributes(self.manifest.labels)
             record = feedback(request, scores, comment.id, attributes, self.feedback)
-            await self._publish([record], self._deadline())
+            await self._publish([record], trace, self._deadline())
         return suggested(request, self.detect(text))
 
     def _labels(self, request: AnalyzeRequest) -> dict[str, str]:
@@ -162,6 +163,7 @@ class Api:
         self,
         comments: Sequence[CommentToScore],
         scale: str | None,
+        trace: Trace,
         deadline_s: float | None = None,
     ) -> list[Result]:
         """Judge comments by the policy of their communities.
@@ -169,6 +171,7 @@ class Api:
         Args:
             comments: of one request.
             scale: of their scores.
+            trace: what belongs to it goes with all that is published.
             deadline_s: another one than that of the settings.
         """
         self.map_to(scale)  # a scale that is not there is said before anything is scored
@@ -198,7 +201,7 @@ class Api:
             if treatment == "hold":
                 messages += self.rooms.held(event, Reason.LANGUAGE_NOT_SUPPORTED)
             results.append(self._not_judged(comment, language, treatment))
-        await self._publish(messages, end)
+        await self._publish(messages, trace, end)
         return results
 
     def _result(
@@ -261,10 +264,11 @@ class Api:
     def _deadline(self, within_s: float | None = None) -> float:
         return monotonic() + (within_s or self.settings.deadline_s)
 
-    async def _publish(self, messages: Sequence[Outgoing], deadline: float) -> None:
+    async def _publish(self, messages: Sequence[Outgoing], trace: Trace, deadline: float) -> None:
         """Publish what was made of a request: it is answered when that is committed."""
         if messages and self.publisher is not None:
-            await self.publisher.publish(messages, max(0.0, deadline - monotonic()))
+            traced = [m._replace(headers=[*m.headers, *trace]) for m in messages]
+            await self.publisher.publish(traced, max(0.0, deadline - monotonic()))
 
     async def _judged(
         self, comments: Sequence[CommentEvent], deadline_s: float | None = None

@@ -31,6 +31,7 @@ from worker.api.perspective import (
     SuggestResponse,
 )
 from worker.api.scoring import ScoreAnswer, ScoreRequest
+from worker.trace import PASSED_ON, Trace, trace_of
 
 LINES: Final = ("application/jsonl", "application/x-ndjson", "application/jsonlines")
 JSON: Final = "application/json; charset=UTF-8"
@@ -94,7 +95,7 @@ def application(api: Api, keys: Keys) -> Application:
             CORSMiddleware,
             allow_origins=api.settings.cors,
             allow_methods=["POST"],
-            allow_headers=["content-type", "x-goog-api-key", "authorization"],
+            allow_headers=["content-type", "x-goog-api-key", "authorization", *PASSED_ON],
             expose_headers=[MODEL, POLICY, TRUNCATED, RETRY],
         )
     return app
@@ -130,7 +131,8 @@ class Routes:
         """Perspective's `comments:analyze`."""
         asked = parsed(AnalyzeRequest, await self._body(request))
         key.spend(1)
-        answer, truncated = await self._api.analyze(asked, request.query_params.get("scale"))
+        scale = request.query_params.get("scale")
+        answer, truncated = await self._api.analyze(asked, scale, _trace_of(request))
         response = self._partial(request, answer)
         if truncated:
             response.headers[TRUNCATED] = "true"
@@ -140,16 +142,16 @@ class Routes:
         """Perspective's `comments:suggestscore`."""
         asked = parsed(SuggestRequest, await self._body(request))
         key.spend(1)
-        return self._partial(request, await self._api.suggest(asked))
+        return self._partial(request, await self._api.suggest(asked, _trace_of(request)))
 
     async def score(self, request: Request, key: Key) -> Response:
         """Our own: one comment or many, or a stream of them as JSON Lines."""
-        scale = request.query_params.get("scale")
+        scale, trace = request.query_params.get("scale"), _trace_of(request)
         if request.headers.get("content-type", "").partition(";")[0].strip() in LINES:
             self._api.map_to(scale)
             ours = self._api.settings
             lines = lines_of(request.stream(), ours.body_bytes, min(ours.comments, ours.batch))
-            return self._stream(answered_lines(self._api, key, lines, scale))
+            return self._stream(answered_lines(self._api, key, lines, scale, trace))
         asked = parsed(ScoreRequest, await self._body(request)).all_comments()
         most = self._api.settings.comments
         if len(asked) > most:
@@ -157,7 +159,7 @@ class Routes:
                 400, f"{len(asked):,} comments, at most {most:,} are allowed; or send JSON Lines"
             )
         key.spend(len(asked))
-        results = await self._api.score(asked, scale)
+        results = await self._api.score(asked, scale, trace)
         return self._answer(
             {
                 "results": [result.model_dump(mode="json") for result in results],
@@ -227,6 +229,10 @@ class Routes:
     async def unforeseen(self, _: Request, __: Exception) -> Response:
         """Answer for an error of ours; the server logs it, without what was sent."""
         return self._error(ApiError(500, "Internal error."))
+
+
+def _trace_of(request: Request) -> Trace:
+    return trace_of((name.decode("latin-1"), value) for name, value in request.headers.raw)
 
 
 def _key_of(request: Request) -> str | None:

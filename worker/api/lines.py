@@ -15,6 +15,7 @@ from worker.api.bodies import parsed
 from worker.api.errors import ApiError, invalid
 from worker.api.keys import Key
 from worker.api.scoring import CommentToScore, Result
+from worker.trace import Trace
 
 PATIENCE: Final = 60  # tries, a second or so apart
 DEADLINE_S: Final = 60.0  # for the few lines that are judged together
@@ -44,13 +45,13 @@ async def lines_of(
 
 
 async def answered_lines(
-    api: Api, key: Key, lines: AsyncIterator[Sequence[Line]], scale: str | None
+    api: Api, key: Key, lines: AsyncIterator[Sequence[Line]], scale: str | None, trace: Trace
 ) -> AsyncIterator[bytes]:
     """Yield a line for each line that is not empty: a result, or what was wrong with it."""
     async for some in lines:
         read = [(number, _read(line)) for number, line in some if line is None or line.strip()]
         comments = [found for _, found in read if isinstance(found, CommentToScore)]
-        results = iter(await _patiently(api, key, comments, scale))
+        results = iter(await _patiently(api, key, comments, scale, trace))
         answers = [
             _shown(found if isinstance(found, ApiError) else next(results), number)
             for number, found in read
@@ -73,7 +74,7 @@ def _shown(result: Result | ApiError, number: int) -> dict[str, Any]:
 
 
 async def _patiently(
-    api: Api, key: Key, comments: Sequence[CommentToScore], scale: str | None
+    api: Api, key: Key, comments: Sequence[CommentToScore], scale: str | None, trace: Trace
 ) -> Sequence[Result | ApiError]:
     """Judge comments when it is their turn; what still cannot be judged has an error for each."""
     if not comments:
@@ -85,7 +86,7 @@ async def _patiently(
             if not is_charged:
                 key.spend(len(comments))
                 is_charged = True
-            return await api.score(comments, scale, deadline_s=DEADLINE_S)
+            return await api.score(comments, scale, trace, deadline_s=DEADLINE_S)
         except ApiError as error:
             refused = error
             if error.code not in BUSY:

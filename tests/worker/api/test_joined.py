@@ -158,6 +158,34 @@ def test_json_lines_are_published_before_they_are_answered(
     assert [v["comment_id"] for v in bodies(cluster, "verdicts")] == ["c1", "c2"]
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "content"),
+    [
+        (ANALYZE, {"comment": {"text": TEXT}, "requestedAttributes": {"TOXICITY": {}}}, "json"),
+        (
+            SUGGEST,
+            {"comment": {"text": TEXT}, "attributeScores": {"TOXICITY": {"summaryScore": {}}}},
+            "json",
+        ),
+        ("/v1/score", {"text": TEXT}, "json"),
+        ("/v1/score", [b'{"text": "fine"}\n'], "jsonl"),
+    ],
+)
+def test_a_requests_trace_goes_with_all_that_is_published_of_it(
+    path: str, body: Any, content: str, app: Application, cluster: FakeCluster
+) -> None:
+    """As a worker passes a comment's on; what is larger than the standard allows is no trace."""
+    trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    sent = {"content-type": f"application/{content}", "tracestate": "a=" + "b" * 600, **trace}
+
+    asked(app, path, body, headers=sent)
+
+    assert cluster.committed
+    for message in cluster.committed:
+        assert headers(message)["traceparent"] == trace["traceparent"].encode()
+        assert "tracestate" not in headers(message)
+
+
 def test_a_comment_in_a_language_that_is_held_is_flagged_for_a_person(
     make: Make, cluster: FakeCluster
 ) -> None:
