@@ -18,13 +18,15 @@ Array = NDArray[np.generic]
 
 COLUMNS: Final = 1  # the axis along which a product's weights have scales
 ROWS: Final = 0  # that along which an embedding's have
+MATRIX: Final = 2  # axes
+QDQ_INPUTS: Final = 3  # bytes, scales, zero points
 
 
 def make_lean(model: ModelProto) -> None:
     """Rewrite, in place, what NNCF made of a serving graph.
 
     Args:
-        model: in QDQ form. A graph without the two patterns stays as it is.
+        model: in QDQ form, a scale for each channel. What has another form stays as it is.
     """
     graph = _Graph(model.graph)
     for products in graph.products_of_one_input():
@@ -32,6 +34,10 @@ def make_lean(model: ModelProto) -> None:
     for lookup in graph.lookups():
         _look_up_before(graph, lookup)
     graph.write()
+
+
+def _axis(node: NodeProto, default: int) -> int:
+    return next((each.i for each in node.attribute if each.name == "axis"), default)
 
 
 class _Graph:
@@ -51,7 +57,7 @@ class _Graph:
         """Give the int8 products, each with its bias added, that share their left side."""
         by_input = defaultdict(list)
         for node in self.graph.node:
-            if node.op_type == "MatMul" and self._is_quantised(node.input[1]):
+            if node.op_type == "MatMul" and self._is_quantised(node.input[1], COLUMNS):
                 by_input[node.input[0]].append(node)
         for products in by_input.values():
             if len(products) > 1 and all(self._has_a_bias(product) for product in products):
@@ -60,8 +66,11 @@ class _Graph:
     def lookups(self) -> Iterator[NodeProto]:
         """Give the nodes that take rows of an embedding in int8."""
         for node in self.graph.node:
-            if node.op_type == "Gather" and self._is_quantised(node.input[0]):
-                yield node
+            is_lookup = node.op_type == "Gather" and _axis(node, default=ROWS) == ROWS
+            if is_lookup and self._is_quantised(node.input[0], ROWS):
+                table = self.maker[node.input[0]]
+                if not self.constant(table.input[2]).any():
+                    yield node
 
     def constant(self, name: str) -> Array:
         """Return the value of a constant."""
@@ -91,13 +100,16 @@ class _Graph:
         self.graph.node.extend(reversed(kept))
         self.graph.initializer.extend(constants)
 
-    def _is_quantised(self, name: str) -> bool:
+    def _is_quantised(self, name: str, axis: int) -> bool:
+        """Say whether that is a matrix in bytes, with a scale and a zero point along an axis."""
         maker = self.maker.get(name)
-        return (
-            maker is not None
-            and maker.op_type == "DequantizeLinear"
-            and maker.input[0] in self.constants
-        )
+        if maker is None or maker.op_type != "DequantizeLinear" or len(maker.input) < QDQ_INPUTS:
+            return False
+        if not self.constants.keys() >= set(maker.input):
+            return False
+        shape, scales = (list(self.constants[each].dims) for each in maker.input[:2])
+        along = _axis(maker, default=COLUMNS) % len(shape) if shape else None
+        return len(shape) == MATRIX and along == axis and scales == [shape[axis]]
 
     def _has_a_bias(self, product: NodeProto) -> bool:
         users = self.users[product.output[0]]

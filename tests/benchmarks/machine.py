@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import psutil
 
+from worker.scoring.vnni import INSTRUCTIONS as VNNI
+
 # As Linux names them, and as people do.
 INSTRUCTIONS: Final = {
     "avx2": "AVX2",
@@ -58,7 +60,7 @@ def cores() -> int:
 
 def has_vnni() -> bool:
     """Say whether the processor multiplies int8 without the risk of an overflow."""
-    return bool({"avx512_vnni", "avx_vnni", "amx_int8"} & _flags())
+    return bool(VNNI & _flags())
 
 
 def has_bf16() -> bool:

@@ -109,14 +109,41 @@ def test_a_graph_that_was_rewritten_stays_as_it_is(lean: ModelProto) -> None:
     assert {c.name for c in lean.graph.initializer} == {c.name for c in again.graph.initializer}
 
 
-def test_a_graph_with_other_products_is_left_alone() -> None:
-    """Float weights are not merged."""
-    model = onnx.parser.parse_model("""
-        <ir_version: 8, opset_import: ["" : 17]>
-        g (float[2, 2] x) => (float[2, 2] y)
-        <float[2, 2] a = {1, 2, 3, 4}, float[2, 2] b = {1, 2, 3, 4}>
-        { p = MatMul(x, a) q = MatMul(x, b) y = Add(p, q) }
-    """)
+FLOATS = """
+    g (float[2, 2] x) => (float[2, 2] y)
+    <float[2, 2] a = {1, 2, 3, 4}, float[2, 2] b = {1, 2, 3, 4}>
+    { p = MatMul(x, a) q = MatMul(x, b) y = Add(p, q) }
+"""
+ONE_SCALE = """
+    g (float[2, 2] x) => (float[2, 2] y)
+    <int8[2, 2] w = {1, 2, 3, 4}, float s = {0.5}, int8 z = {0}, float[2] c = {1, 2}>
+    {
+        a = DequantizeLinear(w, s, z) b = DequantizeLinear(w, s, z)
+        p = MatMul(x, a) q = MatMul(x, b) pc = Add(p, c) qc = Add(q, c) y = Add(pc, qc)
+    }
+"""
+NO_ZERO_POINT = """
+    g (int64[3] i) => (float[3, 2] y)
+    <int8[2, 2] w = {1, 2, 3, 4}, float[2] s = {0.5, 0.25}>
+    { a = DequantizeLinear<axis = 0>(w, s) y = Gather(a, i) }
+"""
+ZERO_POINTS = """
+    g (int64[3] i) => (float[3, 2] y)
+    <int8[2, 2] w = {1, 2, 3, 4}, float[2] s = {0.5, 0.25}, int8[2] z = {0, 1}>
+    { a = DequantizeLinear<axis = 0>(w, s, z) y = Gather(a, i) }
+"""
+BY_COLUMNS = """
+    g (int64[3] i) => (float[3, 2] y)
+    <int8[2, 2] w = {1, 2, 3, 4}, float[2] s = {0.5, 0.25}, int8[2] z = {0, 0}>
+    { a = DequantizeLinear<axis = 1>(w, s, z) y = Gather(a, i) }
+"""
+
+
+@pytest.mark.parametrize("graph", [FLOATS, ONE_SCALE, NO_ZERO_POINT, ZERO_POINTS, BY_COLUMNS])
+def test_a_graph_of_another_form_is_left_alone(graph: str) -> None:
+    """Floats, a scale for a whole matrix, zero points that are missing or not zero."""
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]> {graph}')
+    onnx.checker.check_model(model)
     before = model.SerializeToString()
 
     make_lean(model)

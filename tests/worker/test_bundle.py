@@ -105,7 +105,7 @@ def test_a_tokeniser_is_verified_before_it_is_read(tmp_path: Path) -> None:
         tokeniser(Bundle(tmp_path, stub_manifest(), hashed=True), Settings())
 
 
-@pytest.mark.parametrize("engine", ["openvino", "torch"])
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime", "torch"])
 def test_weights_are_verified_before_they_are_read(tmp_path: Path, engine: str) -> None:
     """Whichever engine asks for them."""
     bundle = Bundle(tmp_path, stub_manifest(), hashed=True)

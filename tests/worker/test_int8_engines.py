@@ -1,10 +1,13 @@
 """The shipped bundle on the engines that serve it: what only the real ones can show."""
 
 import importlib.util
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
+from threading import enumerate as enumerate_threads
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,3 +106,45 @@ def test_a_failure_within_the_engine_ends_the_process(engine: EngineChoice) -> N
 
     with pytest.raises(ScoringError, match=f"{engine} int8"):
         int8_engine(engine, model, threads=1, pulse=Pulse()).logits([[broken]])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_library_that_cannot_be_loaded_is_said_with_the_way_out(
+    engine: EngineChoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is installed, and something below it is missing."""
+    library = "openvino" if engine is EngineChoice.OPENVINO else "onnxruntime"
+    for module in [name for name in sys.modules if name.startswith("worker.scoring")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, library, None)
+
+    with pytest.raises(ScoringError, match=f"{engine} is installed and cannot be") as caught:
+        int8_engine(engine, Path(INT8_MODEL), threads=1, pulse=Pulse())
+
+    assert "TIDEGATE_SCORING__ENGINE" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("engine", ENGINES[1:])
+def test_a_micro_batch_that_is_alone_has_all_cores_and_several_have_one_each(
+    engine: EngineChoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two sessions of the same file; the threads that run them never keep a process from ending."""
+    asked: list[int] = []
+
+    class Session:
+        def __init__(self, _: object, options: Any, __: object) -> None:
+            self.threads = options.intra_op_num_threads
+
+        def run(self, _: object, inputs: Any) -> list[Any]:
+            asked.append(self.threads)
+            return [np.zeros((len(inputs["input_ids"]), 6), np.float32)]
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", Session)
+    before = set(enumerate_threads())
+    loaded = int8_engine(engine, Path(INT8_MODEL), threads=3, pulse=Pulse())
+
+    loaded.logits([[[1, 2]]])
+    loaded.logits([[[1, 2]], [[3]]])
+
+    assert asked == [3, 1, 1]
+    assert all(thread.daemon for thread in set(enumerate_threads()) - before)

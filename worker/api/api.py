@@ -171,7 +171,7 @@ class Api:
         Args:
             comments: of one request.
             scale: of their scores.
-            trace: what belongs to it goes with all that is published.
+            trace: headers of the request that go with all that is published of it.
             deadline_s: another one than that of the settings.
         """
         self.map_to(scale)  # a scale that is not there is said before anything is scored

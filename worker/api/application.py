@@ -31,7 +31,7 @@ from worker.api.perspective import (
     SuggestResponse,
 )
 from worker.api.scoring import ScoreAnswer, ScoreRequest
-from worker.trace import PASSED_ON, Trace, trace_of
+from worker.trace import NAMES, Trace, trace_of
 
 LINES: Final = ("application/jsonl", "application/x-ndjson", "application/jsonlines")
 JSON: Final = "application/json; charset=UTF-8"
@@ -95,7 +95,7 @@ def application(api: Api, keys: Keys) -> Application:
             CORSMiddleware,
             allow_origins=api.settings.cors,
             allow_methods=["POST"],
-            allow_headers=["content-type", "x-goog-api-key", "authorization", *PASSED_ON],
+            allow_headers=["content-type", "x-goog-api-key", "authorization", *NAMES],
             expose_headers=[MODEL, POLICY, TRUNCATED, RETRY],
         )
     return app

@@ -60,6 +60,6 @@ def _by_cpu(no_gpu: str) -> Chosen:
     if not lacks_vnni():
         return Chosen(EngineChoice.OPENVINO, no_gpu)
     if importlib.util.find_spec("onnxruntime") is None:
-        slow = "this CPU has no VNNI: `tidegate[onnxruntime]` would be twice as fast"
+        slow = "this CPU has no VNNI: `tidegate[onnxruntime]` would be faster"
         return Chosen(EngineChoice.OPENVINO, f"{no_gpu}; {slow}")
     return Chosen(EngineChoice.ONNXRUNTIME, f"{no_gpu}; this CPU has no VNNI")

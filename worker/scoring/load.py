@@ -1,14 +1,14 @@
 """From a bundle to a scorer that has proved itself: chosen, verified, primed, checked."""
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 from schemas.bundle import FLOAT_WEIGHTS, INT8_MODEL, TOKENIZER, verify
-from schemas.errors import BundleError, SettingsError
+from schemas.errors import BundleError, ScoringError, SettingsError
 from worker.batching import cost_of
 from worker.bundle import Bundle
 from worker.pulse import Pulse
@@ -93,15 +93,26 @@ def int8_engine(engine: EngineChoice, model: Path, threads: int | None, pulse: P
     """Load one of the two engines of the int8 file; the other one is not imported.
 
     Raises:
-        ScoringError: the file cannot be loaded.
+        ScoringError: the engine's library or the file cannot be loaded.
     """
+    try:
+        loaded = _loaded(engine)
+    except ImportError as error:
+        raise ScoringError(
+            f"engine {engine} is installed and cannot be loaded: {error}",
+            "set TIDEGATE_SCORING__ENGINE to another one, or mend the installation",
+        ) from error
+    return loaded(model, threads, pulse)
+
+
+def _loaded(engine: EngineChoice) -> Callable[[Path, int | None, Pulse], Engine]:
     if engine is EngineChoice.ONNXRUNTIME:
         from worker.scoring.onnxruntime_int8 import OnnxRuntimeInt8  # noqa: PLC0415
 
-        return OnnxRuntimeInt8(model, threads, pulse)
+        return OnnxRuntimeInt8
     from worker.scoring.openvino_int8 import OpenVinoInt8  # noqa: PLC0415
 
-    return OpenVinoInt8(model, threads, pulse)
+    return OpenVinoInt8
 
 
 def _torch(why: str, bundle: Bundle, settings: ScoringSettings, pulse: Pulse) -> tuple[Engine, str]:

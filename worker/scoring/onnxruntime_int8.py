@@ -1,14 +1,16 @@
 """The int8 engine for CPUs without VNNI: ONNX Runtime over the bundle's `model.int8.onnx`.
 
-The same file with the same static scales as OpenVINO's, and on such a CPU twice its speed
-(docs/performance-benchmarks.md). One single-threaded run a core beats one run on all cores, but
+The same file with the same static scales as OpenVINO's, and the faster engine on such a CPU
+(docs/performance.md). One single-threaded run a core beats one run on all cores, but
 for a micro-batch that is alone: all cores have it in two thirds of the time.
 """
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
-from threading import current_thread
+from queue import SimpleQueue
+from threading import Thread, current_thread
 from typing import Any, Final
 
 import onnxruntime
@@ -44,7 +46,11 @@ class OnnxRuntimeInt8:
         self.requests = threads or usable_cores()
         self._together = _session(model, threads=1)
         self._alone = self._together if self.requests == 1 else _session(model, self.requests)
-        self._threads = ThreadPoolExecutor(self.requests, thread_name_prefix="onnxruntime")
+        self._waiting: SimpleQueue[tuple[Future[Logits], Callable[[], Logits]]] = SimpleQueue()
+        for number in range(self.requests):
+            # Daemons, which the executors of the standard library are not: one that hangs must
+            # not keep the process from ending.
+            Thread(target=self._work, name=f"onnxruntime-{number}", daemon=True).start()
 
     @property
     def description(self) -> str:
@@ -67,10 +73,22 @@ class OnnxRuntimeInt8:
             self._pulse.beat(caller)
             return logits
 
+        results: list[Future[Logits]] = [Future() for _ in batches]
+        for result, batch in zip(results, batches, strict=True):
+            self._waiting.put((result, partial(run, batch)))
         try:
-            return list(self._threads.map(run, batches))
+            return [result.result() for result in results]
         except Exception as error:
             raise ScoringError(f"{self.description}: {type(error).__name__}") from error
+
+    def _work(self) -> None:
+        """Compute what waits, for ever; what goes wrong is the asking thread's to say."""
+        while True:
+            result, compute = self._waiting.get()
+            try:
+                result.set_result(compute())
+            except BaseException as error:  # noqa: BLE001 - handed on, whatever it is
+                result.set_exception(error)
 
 
 def _session(model: Path, threads: int) -> Any:

@@ -1,4 +1,4 @@
-"""The int8 engine for CPUs: OpenVINO over the bundle's `model.int8.onnx`.
+"""The int8 engine for CPUs with VNNI: OpenVINO over the bundle's `model.int8.onnx`.
 
 Its scales are static, so a comment's score does not lean on its neighbours in the batch.
 One single-threaded request a core beats one request on all cores, save for the latency of

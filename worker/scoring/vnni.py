@@ -13,5 +13,5 @@ def lacks_vnni() -> bool:
     if platform.machine() != "x86_64" or not CPU_INFO.is_file():
         return False
     lines = CPU_INFO.read_text(encoding="ascii", errors="replace").splitlines()
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    return INSTRUCTIONS.isdisjoint(flags.split())
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    return bool(flags) and INSTRUCTIONS.isdisjoint(flags)
