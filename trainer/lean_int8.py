@@ -1,4 +1,4 @@
-"""The int8 graph rewritten: the same numbers, in the form in which engines compute them fast.
+"""The int8 graph rewritten: node by node the same, in the form in which engines are fast.
 
 Query, key and value are three products of one quantised input. ONNX Runtime computes a product
 in int8 only where its input is quantised for it alone, and these three in float; as one

@@ -1,7 +1,6 @@
 """The API against the bare scorer, and against `transformers.pipeline` behind FastAPI.
 
-Goals: at least 70 % of the bare scorer's comments a second under many clients, in the same run; 5
-times the pipeline's; a lone comment of 40 tokens within 15 ms (p50) and 40 ms (p99) at the client.
+Under many clients, in the same run; and how long a lone comment of 40 tokens takes at the client.
 Clients are wrk's (needs it on the path).
 """
 
@@ -65,19 +64,15 @@ def measure(_: LocalBroker) -> dict[str, Any]:
         "bare_scorer_per_s": round(median(bare), 1),
         "api_per_s": round(median(ours), 1),
         "ratio": round(median(ratios), 3),
-        "ratio_goal": 0.7,
         "ratios": [round(ratio, 3) for ratio in ratios],
         "lone_p50_ms": lone["p50_ms"],
-        "lone_p50_goal_ms": 15,
         "lone_p99_ms": lone["p99_ms"],
-        "lone_p99_goal_ms": 40,
     }
     if peer is None:
         return figures | {"pipeline": "torch is not installed"}
     return figures | {
         "pipeline_per_s": peer,
         "over_pipeline": round(median(ours) / peer, 2),
-        "over_pipeline_goal": 5,
     }
 
 

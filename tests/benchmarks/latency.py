@@ -1,7 +1,6 @@
 """From produce to a read-committed verdict: at half load, at 90 %, for a lone comment when idle.
 
-Goals: p99 at most 250 ms at half of the rate that the worker reached just before, a second at 90 %
-of it; a lone comment within 150 ms.
+The loads are shares of the rate that the worker reached just before.
 """
 
 import json
@@ -105,13 +104,10 @@ def measure(broker: LocalBroker) -> dict[str, Any]:
         "half_load_per_s": round(half, 1),
         "half_load_p50_ms": round(percentiles[49] * 1000),
         "half_load_p99_ms": round(percentiles[98] * 1000),
-        "half_load_p99_goal_ms": 250,
         "nearly_full_p99_ms": round(quantiles(nearly_full, n=100)[98] * 1000),
-        "nearly_full_p99_goal_ms": 1000,
         **_simulated(windows, texts[WARM_UP : WARM_UP + len(busy)], half),
         "lone_p50_ms": round(median(lone) * 1000),
         "lone_max_ms": round(max(lone) * 1000),
-        "lone_goal_ms": 150,
     }
 
 

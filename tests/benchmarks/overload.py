@@ -1,7 +1,7 @@
 """The API at half its capacity, and asked for five times as much as it can do for a minute.
 
-Goals: at half load p99 at most 100 ms. Over capacity the memory stays flat, what is accepted is
-answered within the deadline, the rest refused in under 20 ms; afterwards all is as before.
+Over capacity the memory should stay flat, what is accepted be answered within the deadline and the
+rest be refused at once; afterwards all should be as before.
 Clients are wrk's (needs it on the path), a thread each, so that each answer's time is known.
 """
 
@@ -72,16 +72,13 @@ def measure(_: LocalBroker) -> dict[str, Any]:
         "capacity_per_s": round(per_s, 1),
         "half_load_per_s": round(len(half[200]) / SECONDS, 1),
         "half_load_p99_ms": _percentile(half[200], 99),
-        "half_load_p99_goal_ms": 100,
         "over_asked_per_s": round(sum(map(len, over.values())) / OVER_S, 1),
         "over_answers": {code: len(times) for code, times in over.items()},
         "over_accepted_per_s": round(len(over[200]) / OVER_S, 1),
         "over_accepted_p99_ms": _percentile(over[200], 99),
         "over_accepted_max_ms": _percentile(over[200], 100),
-        "over_accepted_goal_ms": DEADLINE_S * 1e3,
         "over_refused_p50_ms": _percentile(refused, 50),
         "over_refused_p99_ms": _percentile(refused, 99),
-        "over_refused_goal_ms": 20,
         "over_grown_mb": grown_mb,
         "after_per_s": round(len(after[200]) / SECONDS, 1),
         "after_answers": {code: len(times) for code, times in after.items()},

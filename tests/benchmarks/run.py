@@ -17,14 +17,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from benchmarks.machine import has_vnni, machine
+from benchmarks.machine import machine
 from benchmarks.peers import command
 from benchmarks.scoreboard import as_page, draw, scoreboard
 from deploy.broker import local_broker
 
+PEERS = {"peers": "scoring", "peers_stream": "stream"}
+
 # What needs torch is measured in the full install only.
 ALL = (
-    *(("gpu",) if find_spec("torch") else ()),
+    *((*PEERS, "gpu") if find_spec("torch") else ()),
     "stream",
     "scored",
     "latency",
@@ -32,7 +34,6 @@ ALL = (
     "overload",
     *(("training",) if find_spec("torch") else ()),
 )
-PEERS = {"peers": "scoring", "peers_stream": "stream"}
 
 OUT: Final = Path("runs/bench")
 
@@ -44,22 +45,21 @@ def main(arguments: Sequence[str]) -> None:
     """Run benchmarks by name, or all, and show where that leaves tidegate."""
     if PEERS.keys() & set(arguments[1:]):
         sys.exit("peers and peers_stream take options of their own: give one of them, first")
-    where = machine()
-    if not arguments:
-        for kind in PEERS.values():
-            command.main([kind])
-        run(ALL, where)
-    elif arguments[0] in PEERS:
-        command.main([PEERS[arguments[0]], *arguments[1:]])
-        return
-    else:
-        run(arguments, where)
-    show(where)
-
-
-def run(names: Sequence[str], where: dict[str, object]) -> None:
-    """Run benchmarks of tidegate alone, on one broker, and write what each found."""
     OUT.mkdir(parents=True, exist_ok=True)
+    try:
+        if arguments and arguments[0] in PEERS:
+            command.main([PEERS[arguments[0]], *arguments[1:]])
+        else:
+            for name in (name for name in arguments or ALL if name in PEERS):
+                command.main([PEERS[name]])
+            run([name for name in arguments or ALL if name not in PEERS])
+    finally:  # what was measured before an error is worth its hour
+        show()
+
+
+def run(names: Sequence[str]) -> None:
+    """Run benchmarks of tidegate alone, on one broker, and write what each found."""
+    where = machine()
     with nullcontext() if BROKERLESS.issuperset(names) else local_broker() as broker:
         for name in names:
             print(f"{name} …", file=sys.stderr)
@@ -69,10 +69,10 @@ def run(names: Sequence[str], where: dict[str, object]) -> None:
             print(json.dumps(figures), file=sys.stderr)
 
 
-def show(where: dict[str, object]) -> None:
+def show() -> None:
     """Print the scoreboard, and draw it where that can be done."""
-    rows = scoreboard(OUT, vnni=has_vnni())
-    page = as_page(rows, where)
+    rows = scoreboard(OUT)
+    page = as_page(rows)
     (OUT / "scoreboard.md").write_text(page, encoding="utf-8")
     if find_spec("matplotlib") is not None:  # the full install
         draw(rows, OUT / "scoreboard.png")
