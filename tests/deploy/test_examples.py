@@ -8,7 +8,7 @@ import pytest
 from schemas.bundle import read_manifest
 
 ROOT = Path(__file__).parents[2]
-VERSION = re.compile(r"\b[0-9a-f]{16}\b")
+VERSION = re.compile(r'(?:"version": ?"|"bundle-|tide-\d+/)([0-9a-f]{16})\b')
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/api.md"])
