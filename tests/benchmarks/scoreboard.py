@@ -94,7 +94,7 @@ def key(*names: str) -> Reader:
         found: Any = figures
         for name in names:
             found = found.get(name) if isinstance(found, Mapping) else None
-        return found
+        return found if isinstance(found, int | float) else None
 
     return read
 

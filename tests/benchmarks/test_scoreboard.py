@@ -3,6 +3,7 @@
 import json
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ def measured(folder: Path, *instructions: str) -> dict[str, Row]:
         "ratios": [{"against": "the afternoon loop", "ratio": SPREAD}],
         "own": [{"figure": "peak memory, MB", "found": 800}],
     }
-    files = {
+    files: dict[str, dict[str, Any]] = {
         "scoring": {"models": {"mini": scoring}},
         "latency": {"half_load_p99_ms": 125, "lone_p50_ms": 0},
         "peers_stream": {"ratios": [{"against": "the afternoon loop", "ratio": SPREAD}]},
