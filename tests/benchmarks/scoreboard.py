@@ -21,6 +21,8 @@ from worker.scoring.vnni import INSTRUCTIONS as OF_VNNI
 MET, MISSED = "#0b6e99", "#d08770"
 BAR_INCHES: Final = 0.3
 MOST_DRAWN: Final = 10.0  # times the goal
+LARGE: Final = 100
+TICKS: Final = (0.2, 0.5, 1, 2, 5)
 
 VNNI: Final = {INSTRUCTIONS[flag] for flag in OF_VNNI}  # as a file has them
 
@@ -227,11 +229,16 @@ def _cells(row: Row) -> list[str]:
     sign = "≤" if wanted.most else "≥"
     return [
         wanted.what,
-        "not measured" if row.found is None else f"{row.found:,g}{_unit(wanted)}",
+        "not measured" if row.found is None else f"{_figure(row.found)}{_unit(wanted)}",
         NOTHING if row.goal is None else f"{sign} {row.goal:,g}{_unit(wanted)}",
         NOTHING if row.reached is None else f"{row.reached:.0%}",
         row.commit,
     ]
+
+
+def _figure(found: float | None) -> str:
+    """Write a figure with three digits, and a large one without a fraction."""
+    return "" if found is None else f"{found:,.0f}" if found >= LARGE else f"{found:.3g}"
 
 
 def _unit(wanted: Wanted) -> str:
@@ -253,11 +260,14 @@ def draw(rows: Iterable[Row], path: Path) -> None:
         parts,
         color=[MET if part >= 1 else MISSED for part in parts],
     )
-    axis.bar_label(bars, [f"{r.found:,g}{_unit(r.wanted)}" for r, _ in shown], padding=4)
-    axis.axvline(1, color="black", linewidth=1)
+    labels = [f"{_figure(row.found)}{_unit(row.wanted)}" for row, _ in shown]
+    axis.bar_label(bars, labels, padding=4, bbox={"facecolor": "white", "linewidth": 0, "pad": 1})
+    axis.axvline(1, color="black", linewidth=1, zorder=0)
     axis.set_xscale("log")
+    axis.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    axis.minorticks_off()
     axis.set_xlabel("part of the goal that was reached; the line is the goal")
     axis.spines[["top", "right"]].set_visible(False)
     axis.margins(x=0.12, y=0.01)
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=110)
     plt.close(figure)
