@@ -45,13 +45,24 @@ def first_of_repeats(outcomes: Outcomes) -> Outcomes:
     return Outcomes(*map(_first, (outcomes.verdicts, outcomes.flags, outcomes.dead_letters)))
 
 
-def violations(comments: Sequence[Record], outcomes: Outcomes) -> list[str]:
-    """Return every broken promise, in words that hold positions and no text."""
+def violations(
+    comments: Sequence[Record], outcomes: Outcomes, *, repeats: bool = False
+) -> list[str]:
+    """Return every broken promise, in words that hold positions and no text.
+
+    Args:
+        comments: that came in.
+        outcomes: of them, read to the end.
+        repeats: they may occur, as at least once: then they are dropped first, as a consumer does,
+            and a flag may be of another try than its verdict, and name another time.
+    """
+    if repeats:
+        outcomes = first_of_repeats(outcomes)
     return [
         *_each_has_one_outcome(comments, outcomes),
         *_ids_are_their_own(outcomes.verdicts),
         *_keys_keep_their_order(comments, outcomes),
-        *_flags_match_verdicts(outcomes),
+        *_flags_match_verdicts(outcomes, timed=not repeats),
         *_dead_letters_hold_their_record(comments, outcomes.dead_letters),
         *_scores_are_their_own(comments, outcomes.verdicts),
     ]
@@ -150,9 +161,14 @@ def _keys_keep_their_order(comments: Sequence[Record], outcomes: Outcomes) -> It
         yield f"I3 order: {len(wrong)} keys have other outcomes than their input, or in other order"
 
 
-def _flags_match_verdicts(outcomes: Outcomes) -> Iterator[str]:
-    asked = {v.value for v in outcomes.verdicts if payload(v).get("action", "allow") != "allow"}
-    found = Counter(f.value for f in outcomes.flags if f.value is not None)
+def _flags_match_verdicts(outcomes: Outcomes, *, timed: bool) -> Iterator[str]:
+    def said(record: Record) -> bytes | None:
+        if timed or record.value is None:
+            return record.value
+        return orjson.dumps({k: v for k, v in payload(record).items() if k != "scored_at"})
+
+    asked = {said(v) for v in outcomes.verdicts if payload(v).get("action", "allow") != "allow"}
+    found = Counter(said(f) for f in outcomes.flags if f.value is not None)
     if asked != found.keys() or found.total() != len(found):
         yield f"I5 {len(asked)} verdicts ask for an action, {found.total()} flags were raised"
 

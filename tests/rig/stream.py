@@ -38,7 +38,7 @@ from deploy.reconcile.report import Report
 from deploy.reconcile.run import reconcile
 from deploy.reconcile.since import Since
 from deploy.topics import create_topics
-from rig.checker import Outcomes, first_of_repeats, violations
+from rig.checker import Outcomes, violations
 from rig.watch import Watch
 from worker.intake import _record
 from worker.settings import KafkaSettings, PublishSettings, Settings, TopicSettings
@@ -161,7 +161,10 @@ class Worker:
 
     def ended(self, within_s: float = PATIENCE_S) -> int:
         """Wait for its end and return its status."""
-        return self.process.wait(within_s)
+        try:
+            return self.process.wait(within_s)
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(f"it did not end in {within_s} s: {self.said[-2000:]}") from error
 
     def stop(self, within_s: float = PATIENCE_S) -> int:
         """Ask it to end and return its status."""
@@ -384,15 +387,15 @@ class Stream:
             repeats: they may occur, as at least once; each has the id of the first.
         """
         outcomes = self.outcomes()
-        assert self.broken(outcomes, repeats=repeats) == [], self.logs()
+        broken = self.broken(outcomes, repeats=repeats)
+        assert not broken, "\n".join([*broken, self.logs()])
         return outcomes
 
     def broken(self, outcomes: Outcomes, *, repeats: bool = False) -> list[str]:
         """Return every promise that these outcomes break."""
         comments = self.read(self.topics.comments)
-        kept = first_of_repeats(outcomes) if repeats else outcomes
         return [
-            *violations(comments, kept),
+            *violations(comments, outcomes, repeats=repeats),
             *self._not_committed_to_the_end(comments),
             *(broken for watch in self.watches for broken in self._seen_otherwise(watch, outcomes)),
         ]

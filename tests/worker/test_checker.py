@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from rig.checker import Outcomes, first_of_repeats, payload, violations
+from rig.checker import Outcomes, payload, violations
 from rig.make import make_judged, make_record, value_of
 from worker.settings import TopicSettings
 from worker.window import Partition, Record
@@ -164,5 +164,29 @@ def test_repeats_with_a_known_id_are_dropped() -> None:
         [*outcomes.dead_letters, *outcomes.dead_letters],
     )
 
-    assert violations(COMMENTS, first_of_repeats(repeated)) == []
+    assert violations(COMMENTS, repeated, repeats=True) == []
     assert violations(COMMENTS, repeated) != []
+
+
+@pytest.mark.parametrize("late", ["verdicts", "flags"])
+def test_a_flag_of_another_try_than_its_verdict_names_another_time(late: str) -> None:
+    """At least once a worker that is killed may have sent one of the two; else both are one."""
+    outcomes = honest()
+    again = [
+        with_payload(record, scored_at="later") if record.value else record  # tombstones stay
+        for record in getattr(outcomes, late)
+    ]
+    outcomes = replace(outcomes, **{late: again})
+
+    assert violations(COMMENTS, outcomes, repeats=True) == []
+    assert any(words.startswith("I5") for words in violations(COMMENTS, outcomes))
+
+
+def test_a_flag_that_says_another_thing_than_its_verdict_is_caught_among_repeats_too() -> None:
+    """Only the time may differ."""
+    outcomes = honest()
+    flags = [with_payload(outcomes.flags[0], action="allow"), *outcomes.flags[1:]]
+
+    found = violations(COMMENTS, replace(outcomes, flags=flags), repeats=True)
+
+    assert any(words.startswith("I5") for words in found)
