@@ -78,6 +78,7 @@ class Soak:
 
 def soak(options: argparse.Namespace) -> dict[str, Any]:
     """Run it, and say what was seen."""
+    where = machine()  # as it is when the code is read, not hours later
     settings = Settings(scoring=ScoringSettings(engine=EngineChoice(options.engine)))
     bundle = open_bundle(settings.bundle, allow_unsigned=False)
     tokenise = tokeniser(bundle, settings)
@@ -95,7 +96,7 @@ def soak(options: argparse.Namespace) -> dict[str, Any]:
         options.picture, f"{options.engine}: {run.scored:,} pieces in {run.windows:,} windows"
     )
     return {
-        "machine": machine(),
+        "machine": where,
         "engine": options.engine,
         "bundle": f"{bundle.manifest.name}/{bundle.manifest.version}",
         "comments": source,
