@@ -4,7 +4,6 @@ import os
 import platform
 import re
 import subprocess
-import sys
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Final
 
 import psutil
 
+from worker.scoring.cores import usable_cores
 from worker.scoring.vnni import INSTRUCTIONS as VNNI
 
 # As Linux names them, and as people do.
@@ -46,16 +46,11 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in LIBRARIES if find_spec(name)},
         "cpu": _field("model name") or platform.processor() or platform.machine(),
-        "cores": cores(),
+        "cores": usable_cores(),
         "instructions": [name for flag, name in INSTRUCTIONS.items() if flag in _flags()],
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "load_before": round(os.getloadavg()[0], 2),
     }
-
-
-def cores() -> int:
-    """Count the cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def has_vnni() -> bool:

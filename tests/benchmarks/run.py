@@ -4,8 +4,9 @@ Those against peers have options of their own: `make bench ARGS="peers --rounds 
 `make bench ARGS=peers_stream` (docs/performance-benchmarks.md). Without names all run, these two
 first.
 
-Writes the figures of each, their goals and the machine to `runs/bench`, and prints the scoreboard
-of what lies there. Fails on errors only, never on a time: the machines that run this are shared.
+Writes the figures of each and the machine to `runs/bench`, and prints the scoreboard of what lies
+there, goals beside it. Fails on errors only, never on a time: the machines that run this are
+shared.
 """
 
 import json

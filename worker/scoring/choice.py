@@ -56,7 +56,7 @@ def _torch_finds_a_gpu() -> bool:
 
 
 def _by_cpu(no_gpu: str) -> Chosen:
-    """Choose the int8 engine that is fastest on this CPU (docs/performance-benchmarks.md)."""
+    """Choose the int8 engine that is fastest on this CPU (docs/performance.md)."""
     if not lacks_vnni():
         return Chosen(EngineChoice.OPENVINO, no_gpu)
     if importlib.util.find_spec("onnxruntime") is None:

@@ -7,10 +7,10 @@ from typing import Final
 
 import onnxruntime
 
-from benchmarks.machine import cores
 from benchmarks.peers.engines.engine import Engine
 from benchmarks.peers.engines.sorted_batches import sorted_batches
 from worker.batching import Padded
+from worker.scoring.cores import usable_cores
 from worker.scoring.engine import Logits
 
 BUDGET: Final = 512  # tokens; as fast as 1,024, in half of the memory
@@ -22,7 +22,7 @@ def load(folder: Path, file: str) -> Engine:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(folder / file, options, ["CPUExecutionProvider"])
-    pool = ThreadPoolExecutor(cores())
+    pool = ThreadPoolExecutor(usable_cores())
 
     def run(batch: Padded) -> Logits:
         inputs = {"input_ids": batch.ids, "attention_mask": batch.mask}

@@ -7,10 +7,10 @@ from typing import Any, Final
 import numpy as np
 import openvino
 
-from benchmarks.machine import cores
 from benchmarks.peers.engines.engine import Engine
 from benchmarks.peers.engines.sorted_batches import sorted_batches
 from worker.batching import Padded
+from worker.scoring.cores import usable_cores
 from worker.scoring.engine import Logits
 
 BUDGET: Final = 512  # tokens; flat to 2,048
@@ -28,7 +28,7 @@ def load(folder: Path, file: str, number_type: str | None = None) -> Engine:
     core = openvino.Core()
     config: dict[str, Any] = {
         "PERFORMANCE_HINT": "THROUGHPUT",
-        "NUM_STREAMS": cores(),
+        "NUM_STREAMS": usable_cores(),
     }
     if number_type is not None:
         config["INFERENCE_PRECISION_HINT"] = number_type
