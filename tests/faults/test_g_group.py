@@ -275,16 +275,21 @@ def test_g4_a_rolling_deploy_from_one_protocol_to_the_other_and_back_is_no_storm
 def test_g4_a_worker_that_insists_on_a_protocol_the_group_does_not_speak_says_so(
     row: Row, make_stream: MakeStream
 ) -> None:
-    """It ends, and names the setting; those who are there go on."""
+    """It ends, and names the setting; those who are there go on.
+
+    One after the other: members that have all joined at once have no data of their assignor in
+    the group yet, and the broker turns such a group into one of KIP-848 and lets the stranger in.
+    """
     stream = make_stream(2)
     classic = PROTOCOLS["classic"]
     with (
         comments_all_the_while(stream, most=100_000),
         stream.worker("0", **classic) as one,
-        stream.worker("1", **classic) as other,
+        ExitStack() as later,
     ):
-        for worker in (one, other):
-            worker.wait_for("window")
+        one.wait_for("window")
+        other = later.enter_context(stream.worker("1", **classic))
+        other.wait_for("window")
         with stream.worker("2", TIDEGATE_KAFKA__GROUP_PROTOCOL="consumer") as stranger:
             assert stranger.ended() == 1
             assert "TIDEGATE_KAFKA__GROUP_PROTOCOL to auto" in stranger.said
