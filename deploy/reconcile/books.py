@@ -68,7 +68,7 @@ class Books:
     def read_verdicts(self, batch: Sequence[Message]) -> None:
         """Take verdicts and tombstones."""
         topic = self.topics.verdicts
-        found = facts.judged(batch, self.topics.comments, self._versions)
+        found = self._judged(batch, self._versions)
         self._strangers(topic, found, Promise.OUTCOMES)
         stones = found.rows[:, 2] == NOWHERE
         by_api = found.rows[:, 2] == BY_API
@@ -103,11 +103,14 @@ class Books:
 
     def read_flags(self, batch: Sequence[Message]) -> None:
         """Take flags and tombstones."""
-        found = facts.judged(batch, self.topics.comments, self._flag_versions)
+        found = self._judged(batch, self._flag_versions)
         self._strangers(self.topics.flags, found, Promise.FLAGS)
         self.counts["flags"] += int((found.rows[:, 2] >= 0).sum())
         self.counts["flags of the API"] += int((found.rows[:, 2] == BY_API).sum())
         self.flagged.add(found.rows)
+
+    def _judged(self, batch: Sequence[Message], versions: dict[str, int]) -> facts.Facts:
+        return facts.judged(batch, self.topics.comments, versions, repeats=self.repeats)
 
     def read_comments(self, batch: Sequence[Message]) -> None:
         """Take comments: the last topic to be read."""

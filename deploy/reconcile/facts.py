@@ -81,17 +81,21 @@ class Judged(NamedTuple):
     keys: Numbers
     at: Numbers  # their own places
     places: Numbers  # of their comments; NOWHERE for a tombstone, BY_API for one of the API
-    prints: Numbers  # of their bytes
+    prints: Numbers  # of their bytes, or of the verdict's id
     bits: Numbers
 
 
-def judged(batch: Iterable[Message], topic: str, versions: dict[str, int]) -> Facts:
+def judged(
+    batch: Iterable[Message], topic: str, versions: dict[str, int], *, repeats: bool
+) -> Facts:
     """Read verdicts or flags.
 
     Args:
         batch: of one topic.
         topic: of the comments.
         versions: of bundles, numbered; new ones are added.
+        repeats: a comment may have been tried more than once; the tries have one id, and differ
+            in their time and, by a hair, in their scores. Then prints are of the id.
 
     Returns:
         Rows as `Judged` has them.
@@ -116,7 +120,8 @@ def judged(batch: Iterable[Message], topic: str, versions: dict[str, int]) -> Fa
             shapeless.append(at)
             continue
         if its_topic == topic:
-            rows.extend((hash(key), at, where, hash(value), bits))
+            said = found["verdict_id"] if repeats else value
+            rows.extend((hash(key), at, where, hash(said), bits))
         else:
             foreign.append(at)
     return Facts(_table(rows, 5), shapeless, foreign)

@@ -202,7 +202,11 @@ class Stories:
     # -- flags
 
     def _flags(self, went: Judged, flagged: Judged) -> None:
-        """Each flag is the bytes of its verdict; each verdict that asks for an action has one."""
+        """Each flag is the bytes of its verdict; each verdict that asks for an action has one.
+
+        Where repeats may be, a worker that was killed may have sent one of the two, and the next
+        try both: they have the same id then, and may differ in what the try decides.
+        """
         asks = (went.bits & ASKS > 0) & self._scope.must(went.places)
         raised = (flagged.bits & ASKS > 0) & self._scope.must(flagged.places)
         asking, flags = _pick(went, asks), _pick(flagged, raised)

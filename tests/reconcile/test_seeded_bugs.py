@@ -272,6 +272,27 @@ def test_at_least_once_may_repeat_under_the_same_id() -> None:
     assert Answer.REFUTED is other.answer(Promise.IDS)
 
 
+def test_at_least_once_a_flag_may_be_of_another_try_than_its_verdict() -> None:
+    """A worker that was killed sent one of the two; the next try has another time, other company.
+
+    Its id is the same; a flag under an id that no verdict has is alone.
+    """
+
+    def of_another_try(flag: Said) -> Said:
+        scores = dict.fromkeys(flag.payload["scores"], 0.99)
+        return flag.with_payload(scored_at="2026-01-01T00:00:00.000+00:00", scores=scores)
+
+    def of_another_bundle(flag: Said) -> Said:
+        return _once_more(flag, "other")
+
+    kept = contents()
+    later = kept.changed("flags", lambda flags: first_becomes(flags, of_another_try))
+    other = kept.changed("flags", lambda flags: first_becomes(flags, of_another_bundle))
+    assert list(findings_of(later, repeats=True)) == []
+    assert Answer.REFUTED is findings_of(later).answer(Promise.FLAGS)
+    assert Answer.REFUTED is findings_of(other, repeats=True).answer(Promise.FLAGS)
+
+
 def test_what_is_committed_between_the_looks_may_have_its_outcome_or_not() -> None:
     """A worker that runs meanwhile refutes nothing."""
     kept = contents()
