@@ -221,7 +221,7 @@ class LimitSettings(Section):
     headers: PositiveInt = Field(default=100, description="A record with more is refused.")
     header_bytes: PositiveInt = Field(default=32_768, description="With larger ones, too.")
     characters: PositiveInt = Field(
-        default=20_000, ge=100, description="Of a longer text head and tail are judged."
+        default=10_000, ge=100, description="Of a longer text head and tail are judged."
     )
     pieces: PositiveInt = Field(
         default=8, ge=2, description="Of more pieces the first and the last are judged."

@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Final, NamedTuple
 
+from worker.settings import LimitSettings
 from worker.window import Headers
 
 MEGABYTE: Final = 1_000_000
+CUT: Final = LimitSettings().characters  # of a longer text head and tail are judged
 LETTERS: Final = "aeiou \u00e9\u4e2d\U0001f600\u202e\u0000\u0301\u200d"
 
 
@@ -64,7 +66,7 @@ def one_letter(random: Random, name: str) -> Payload:
     """Up to a megabyte of one letter."""
     letter = random.choice("aA\u00e9\u4e2d\u200b ")
     most = MEGABYTE // len(letter.encode())
-    return _comment(name, letter * random.choice([19_999, 20_001, 60_000, most]))
+    return _comment(name, letter * random.choice([CUT - 1, CUT + 1, 20_000, 60_000, most]))
 
 
 def combining_marks(random: Random, name: str) -> Payload:

@@ -43,7 +43,7 @@ def make(detect: LanguageDetector) -> Iterator[Callable[..., Application]]:
     manifest = stub_manifest().model_copy(update={"score_maps": {"perspective": HALVES}})
     policies = load_policies(None, manifest)
     rooms = Rooms(
-        Prepare(LimitSettings(characters=20_000), stub_tokenise),
+        Prepare(LimitSettings(), stub_tokenise),
         stub_score,
         Judge(manifest, policies, TopicSettings(), over_api=True),
     )
