@@ -43,7 +43,7 @@ test: $(VENV)/dev  ## all tests; those that need torch run if `make full` was ru
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
 faults: $(VENV)/dev  ## the whole fault matrix, minutes-long rows included (TIDEGATE_FAULTS_SEED=… repeats a run)
-	$(BIN)/python -m pytest tests/faults -m "" $(ARGS)
+	$(BIN)/python -m pytest -n 2 tests/faults -m "" $(ARGS)
 
 soak: $(VENV)/full  ## hours of load and faults, memory drawn, reconcile at the end (ARGS="--hours 1 --seed 7")
 	@PYTHONPATH=tests $(BIN)/python -m faults.soak $(ARGS)
