@@ -27,6 +27,9 @@ STALE_MEMBER: Final = frozenset(
     }
 )
 
+# What a call says of a transaction or a client that has failed before it, and not why.
+FAILED_BEFORE: Final = frozenset({KafkaError._STATE, KafkaError._FATAL})  # noqa: SLF001 - public constants
+
 # What a delivery report says of messages that only went down with their transaction.
 PURGED: Final = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})  # noqa: SLF001 - public constants
 

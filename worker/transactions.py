@@ -17,7 +17,15 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 from schemas.errors import ClusterError, SettingsError, TopicError
 from worker.bounded import Bounded
 from worker.client_events import CLIENT_LOG, ClientEvents, ConnectionLog, connection_trouble
-from worker.kafka_errors import CULPRIT, FENCED, HOPELESS, STALE_MEMBER, Answer, answer_to
+from worker.kafka_errors import (
+    CULPRIT,
+    FAILED_BEFORE,
+    FENCED,
+    HOPELESS,
+    STALE_MEMBER,
+    Answer,
+    answer_to,
+)
 from worker.settings import Settings
 from worker.shared import Shared
 from worker.topics import admin_client
@@ -344,6 +352,7 @@ class Transactions:
     def _after_failed_send(self, failure: KafkaError) -> Exception:
         """Until the offsets are known to be sent, to abort is always safe."""
         self._serve()  # reports of what was refused may still be on their way
+        failure = self._reason(failure)
         again = failure.code() == KafkaError._QUEUE_FULL or self._reports  # noqa: SLF001 - a public constant
         if again or answer_to(failure) is not Answer.EXIT:
             return self._aborted(failure)
@@ -359,6 +368,21 @@ class Transactions:
         self._fenced_at = now
         log.warning("fenced: it was slow, or another worker has its slot", slot=self._settings.slot)
         return self._aborted(failure)
+
+    def _reason(self, failure: KafkaError) -> KafkaError:
+        """Say why the transaction has failed already, where a call says only that it has.
+
+        It fails in the background, as when a topic's first batch is refused while a long window is
+        still being sent. To begin tells why, and does nothing else then.
+        """
+        if failure.code() not in FAILED_BEFORE:
+            return failure
+        try:
+            self._built().begin_transaction()
+        except KafkaException as failed:
+            reason: KafkaError = failed.args[0]
+            return reason
+        return failure
 
     def _aborted(self, failure: KafkaError) -> AbortedError:
         self._serve()

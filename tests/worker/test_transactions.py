@@ -18,6 +18,7 @@ from worker.window import Outgoing
 MESSAGES = [Outgoing("verdicts", f"k{n}".encode(), b"{}", []) for n in range(3)]
 OFFSETS = [TopicPartition("comments", 0, 7)]
 QUEUE_FULL = KafkaError(KafkaError._QUEUE_FULL)  # noqa: SLF001 - a public constant
+STATE = KafkaError(KafkaError._STATE)  # noqa: SLF001 - a public constant
 
 
 @pytest.fixture
@@ -410,6 +411,34 @@ def test_a_right_that_turns_out_to_be_missing_at_the_commit_is_named(
         transactions.commit()
 
     assert "allow Write and Describe on the output topics" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("call", ["produce", "send_offsets"])
+def test_a_call_that_only_says_that_the_transaction_failed_is_asked_why(
+    call: str, cluster: FakeCluster, transactions: Transactions
+) -> None:
+    """It fails in the background while a long window is being sent; to begin says why it did."""
+    cluster.will_fail(call, STATE)
+    cluster.will_fail("begin", None, abortable(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+
+    with pytest.raises(ClusterError, match="TOPIC_AUTHORIZATION_FAILED") as caught:
+        send(transactions)
+
+    assert "allow Write and Describe on the output topics" in (caught.value.hint or "")
+
+
+def test_a_transaction_that_failed_in_the_background_is_published_again(
+    cluster: FakeCluster, transactions: Transactions
+) -> None:
+    """It is no reason to end: an abort was asked for, by an error that another call hid."""
+    cluster.will_fail("produce", STATE)
+    cluster.will_fail("begin", None, abortable())
+
+    with pytest.raises(AbortedError, match="_TIMED_OUT"):
+        send(transactions)
+
+    transactions.recover()
+    send_and_commit(transactions)
 
 
 @pytest.mark.parametrize(
