@@ -1,7 +1,7 @@
 """One thread and one bounded queue: the joint between two rooms."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from queue import Empty, Queue
 from threading import Event, Semaphore, Thread
 from typing import Any, Final, TypeVar
@@ -23,6 +23,7 @@ class _Failed:
         self.error = error
 
 
+@contextmanager
 def ahead(  # noqa: PLR0913 - what each side of the joint needs
     windows: Iterable[W],
     name: str,
@@ -31,21 +32,24 @@ def ahead(  # noqa: PLR0913 - what each side of the joint needs
     *,
     while_full: Callable[[], None] = lambda: None,
     while_empty: Callable[[], None] = lambda: None,
-) -> Generator[W, None, None]:
-    """Draw `windows` in a thread of their own, one ahead of the reader.
+    afterwards: Callable[[], None] | None = None,
+) -> Iterator[Iterator[W]]:
+    """Draw `windows` in a thread of their own, one ahead of the reader, while the block lasts.
 
     The thread starts when the first window is asked for. The next window is drawn only when the
     one before has been taken: what waits in between is one window, enough to overlap two rooms,
     and what is not drawn yet can still grow. An error travels the road the windows travel: it is
-    raised here, in its turn.
+    raised in the reader, in its turn. After the block the thread has ended, or hangs and is left to
+    die with the process.
 
     Args:
         windows: drawn in the new thread only.
         name: the thread's, for liveness and logs.
-        abandon: when set, the thread ends after the window it is at.
+        abandon: when set, the thread ends after the window it is at; set at the block's end.
         pulse: told that a thread turns, whichever waits.
         while_full: called in the drawing thread every TICK_S while a window waits to be taken.
         while_empty: called in the reader every TICK_S while there is nothing to read.
+        afterwards: called in the drawing thread every TICK_S from the last window to `abandon`.
     """
     queue: Queue[Any] = Queue()
     room = Semaphore(1)
@@ -65,7 +69,10 @@ def ahead(  # noqa: PLR0913 - what each side of the joint needs
                 pulse.beat()
                 queue.put(next(source))
         except StopIteration:
-            pass
+            queue.put(_END)
+            while afterwards and not abandon.wait(TICK_S):
+                pulse.beat()
+                afterwards()
         except BaseException as error:  # noqa: BLE001 - it is raised again, in the reader
             queue.put(_Failed(error))
         finally:
@@ -73,28 +80,22 @@ def ahead(  # noqa: PLR0913 - what each side of the joint needs
             pulse.rest()
 
     thread = Thread(target=draw, name=name, daemon=True)
-    thread.start()
     try:
-        yield from _read(queue, room, pulse, while_empty)
+        yield _read(thread, queue, room, pulse, while_empty)
     finally:
-        thread.join(JOIN_S)
-
-
-@contextmanager
-def closed_after(windows: Generator[W, None, None]) -> Iterator[Iterator[W]]:
-    """Close `windows` after the block, unless a thread that hangs is still drawing from it."""
-    try:
-        yield windows
-    finally:
-        # "generator already executing": that thread is left to die with the process, and must
-        # not hide the error for which the block ended.
-        with suppress(ValueError):
-            windows.close()
+        abandon.set()
+        if thread.ident is not None:
+            thread.join(JOIN_S)
 
 
 def _read(
-    queue: Queue[Any], room: Semaphore, pulse: Pulse, while_empty: Callable[[], None]
+    thread: Thread,
+    queue: Queue[Any],
+    room: Semaphore,
+    pulse: Pulse,
+    while_empty: Callable[[], None],
 ) -> Iterator[Any]:
+    thread.start()
     while True:
         pulse.beat()
         try:

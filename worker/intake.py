@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, cast
 import structlog
 from confluent_kafka import (
     OFFSET_BEGINNING,
+    OFFSET_END,
     Consumer,
     KafkaError,
     KafkaException,
@@ -20,7 +21,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from schemas.errors import ClusterError, SettingsError, TopicError
+from schemas.errors import ClusterError, SettingsError, TidegateError, TopicError
 from worker.bounded import Bounded
 from worker.client_events import CLIENT_LOG
 from worker.settings import GroupProtocol
@@ -79,6 +80,7 @@ class Intake:
         self._failure: Exception | None = None  # written by callbacks, raised by the loop
         self._full_since: float | None = None  # monotonic; None while there is room
         self._paused = False
+        self._leaving = False  # no window will be drawn any more
         self._oldest_ms: int | None = None  # timestamp of the oldest comment of the last window
         # Fetched and not yet claimed. Callbacks take out what a revocation takes, in place:
         # a message must not be claimed under a later assignment than its own.
@@ -126,13 +128,28 @@ class Intake:
             self._keep([message])
         self._after_call()
 
+    def drain(self) -> None:
+        """Stay in the group while what was fetched is published; called again and again.
+
+        A rebalance waits for all members, and has a generation of its own, under which alone
+        offsets are taken: a worker that does not look would have to give its windows up. What ends
+        our membership is no more than a warning now: it shows in what can not be committed.
+        """
+        self._leaving = True
+        self._full_since = monotonic() - BLOCK_S  # nothing more is fetched
+        try:
+            self.stay_in_group()
+        except (TidegateError, KafkaException) as error:
+            self._failure = None
+            log.warning("in the group no more, before all was published", why=str(error))
+
     def close(self) -> None:
         """Leave the group. To be called when the drawing thread has ended and all is published.
 
-        Seen once in the classic protocol, in the midst of a rebalance: the client's own close did
-        not return in 60 s, and the others could not commit while the group waited for us. There is
-        nothing left to lose, so the process ends without it, and its connection with the process.
+        The client's own close may wait for the cluster, and the others for us. Nothing is left to
+        lose, so the process ends without it, and its connection with the process.
         """
+        self._leaving = True
         self._commit_offsets(at_once=True)
         try:
             Bounded("leave")(self._consumer.close, LEAVE_S)
@@ -316,6 +333,13 @@ class Intake:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         def assign() -> None:
+            if self._leaving:
+                # Nothing will be fetched, and the group's offsets cannot be had from a client that
+                # is being closed: to ask for them would keep it from leaving for 40 s.
+                ends = [TopicPartition(p.topic, p.partition, OFFSET_END) for p in partitions]
+                consumer.incremental_assign(ends)
+                consumer.pause(ends)
+                return
             begin = _begin_where_nothing_is_committed(consumer, partitions, self._pulse.beat)
             consumer.incremental_assign([self._not_behind(consumer, place) for place in begin])
             if self._paused:
@@ -406,6 +430,8 @@ def _begin_where_nothing_is_committed(
     Raises:
         ClusterError: the group's offsets cannot be learnt in time.
     """
+    if not partitions:  # of a rebalance that gives us nothing more
+        return []
     for _ in range(COMMITTED_CALLS):
         beat()
         try:

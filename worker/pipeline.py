@@ -13,9 +13,10 @@ fetched and tokenised, and k-1 is being committed.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 
-from worker.ahead import ahead, closed_after
+from worker.ahead import ahead
 from worker.boarding import boarded
 from worker.intake import Intake
 from worker.publish import Publish
@@ -42,18 +43,17 @@ def run(rooms: Rooms, shared: Shared) -> None:
             nothing of its own window or of a later one is.
     """
     abandon = Event()
-    fetched = map(rooms.prepare, rooms.intake.windows(shared.stop))
+    intake, publish = rooms.intake, rooms.publish
+    fetched = map(rooms.prepare, intake.windows(shared.stop))
+    from_intake = partial(ahead, while_full=intake.stay_in_group, afterwards=intake.drain)
+    from_device = partial(ahead, while_empty=publish.idle)
     try:
-        with closed_after(
-            ahead(fetched, "intake", abandon, shared.pulse, while_full=rooms.intake.stay_in_group)
-        ) as prepared:
+        with from_intake(fetched, "intake", abandon, shared.pulse) as prepared:
             judged = map(rooms.judge, map(rooms.score, boarded(prepared, shared.claims)))
-            with closed_after(
-                ahead(judged, "device", abandon, shared.pulse, while_empty=rooms.publish.idle)
-            ) as windows:
+            with from_device(judged, "device", abandon, shared.pulse) as windows:
                 try:
                     for window in windows:
-                        rooms.publish(window)  # verdicts, flags, dead letters and offsets at once
+                        publish(window)  # verdicts, flags, dead letters and offsets at once
                     if not shared.stop.is_set():  # a room ended the stream: never in silence
                         raise RuntimeError("the windows ended, and nobody asked for it")
                 finally:
@@ -61,5 +61,5 @@ def run(rooms: Rooms, shared: Shared) -> None:
                     abandon.set()
                     shared.claims.abandon()
     finally:
-        rooms.intake.close()  # all is published, or given up: a successor may have the rest
-        rooms.publish.close()
+        intake.close()  # all is published, or given up: a successor may have the rest
+        publish.close()

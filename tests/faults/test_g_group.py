@@ -9,6 +9,7 @@ from time import time
 
 import pytest
 
+from faults.protocols import PROTOCOLS
 from faults.report import Row
 from rig.stream import Stream, Worker, comments_all_the_while, eventually
 from worker.window import Record
@@ -18,16 +19,6 @@ pytestmark = pytest.mark.broker
 MakeStream = Callable[[int], Stream]
 
 WINDOW = 50
-PROTOCOLS = {
-    "consumer": {"TIDEGATE_KAFKA__GROUP_PROTOCOL": "consumer"},
-    "classic": {
-        "TIDEGATE_KAFKA__GROUP_PROTOCOL": "classic",
-        # Each rebalance waits for every member's heartbeat, 3 s by default, and there are two.
-        "TIDEGATE_KAFKA__CLIENT__HEARTBEAT_INTERVAL_MS": "500",
-        "TIDEGATE_KAFKA__CLIENT__SESSION_TIMEOUT_MS": "6000",
-    },
-    "auto": {"TIDEGATE_KAFKA__GROUP_PROTOCOL": "auto"},
-}
 
 
 def finished_in_time(workers: Sequence[Worker]) -> list[bool]:

@@ -11,6 +11,7 @@ from time import monotonic, time
 
 import pytest
 
+from faults.protocols import PROTOCOLS
 from faults.report import Row
 from rig.points import POINTS
 from rig.stream import Stream, Worker, comments_all_the_while, eventually
@@ -275,6 +276,37 @@ def test_p3_sigterm_under_load_leaves_nothing_to_judge_again(
         stream.wait_until_judged()
         assert successor.stop() == 0
         assert records_in(successor, "scored") == 3_000 - judged
+    row.judged(stream.check())
+
+
+@pytest.mark.row("P3")
+@pytest.mark.parametrize("protocol", ["consumer", "classic"])
+def test_p3_sigterm_in_the_midst_of_a_rebalance_leaves_nothing_to_judge_again(
+    protocol: str, row: Row, make_stream: MakeStream
+) -> None:
+    """A worker joins while the last window of one that was asked to end is on the device.
+
+    The rebalance waits for the one that ends, and its window can be committed under the group's new
+    generation alone.
+    """
+    stream = make_stream(2)
+    stream.produce_comments(range(100))
+    asked_back = stream.folder / "asked-back"
+    settings = PROTOCOLS[protocol]
+    last_window = {"WAIT_AT": "micro_batch", "WAIT_FOR": asked_back}
+    with stream.worker("0", TIDEGATE_INTAKE__MAX_WAIT_S=2, **last_window, **settings) as leaving:
+        leaving.wait_for("on the device")
+        leaving.send(signal.SIGTERM)
+        row.bit()
+        with stream.worker("1", **settings) as successor:
+            leaving.wait_for("revocation waits")
+            asked_back.touch()
+            assert leaving.ended(within_s=10) == 0
+            stream.produce_comments(range(100, 1_000))
+            stream.wait_until_judged()
+            assert successor.stop() == 0
+    assert records_in(leaving, "window") == records_in(leaving, "scored") == 100
+    assert records_in(successor, "scored") == 900
     row.judged(stream.check())
 
 

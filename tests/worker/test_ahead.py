@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager
 from itertools import count
 from threading import Event
 
@@ -20,7 +20,9 @@ def alive() -> bool:
     return any(thread.name == NAME for thread in threading.enumerate())
 
 
-def drawn(windows: Iterable[int], abandon: Event | None = None) -> Iterator[int]:
+def drawn(
+    windows: Iterable[int], abandon: Event | None = None
+) -> AbstractContextManager[Iterator[int]]:
     """Draw in a thread."""
     return ahead(windows, NAME, abandon or Event(), Pulse())
 
@@ -33,7 +35,8 @@ def failing_after(windows: int) -> Iterator[int]:
 
 def test_windows_come_in_the_order_they_were_drawn() -> None:
     """And the thread has ended with them."""
-    assert list(range(100)) == list(drawn(range(100)))
+    with drawn(range(100)) as windows:
+        assert list(range(100)) == list(windows)
     assert not alive()
 
 
@@ -41,12 +44,12 @@ def test_windows_come_in_the_order_they_were_drawn() -> None:
 def test_an_error_comes_after_all_windows_before_it(before: int) -> None:
     """It is raised in the reader, in its turn, as it was."""
     read = list[int]()
-    windows = drawn(failing_after(before))
 
-    for _ in range(before):
-        read.append(next(windows))
-    with pytest.raises(ValueError, match="the room is on fire"):
-        next(windows)
+    with drawn(failing_after(before)) as windows:
+        for _ in range(before):
+            read.append(next(windows))
+        with pytest.raises(ValueError, match="the room is on fire"):
+            next(windows)
 
     assert list(range(before)) == read
     assert not alive()
@@ -55,7 +58,7 @@ def test_an_error_comes_after_all_windows_before_it(before: int) -> None:
 def test_an_abandoned_endless_source_leaves_no_thread() -> None:
     """The drawing thread looks up after every window."""
     abandon = Event()
-    with closing(ahead(count(), NAME, abandon, Pulse())) as windows:
+    with ahead(count(), NAME, abandon, Pulse()) as windows:
         assert next(windows) == 0
         assert alive()
         abandon.set()
@@ -66,11 +69,11 @@ def test_an_abandoned_endless_source_leaves_no_thread() -> None:
 def test_a_source_that_was_abandoned_ends_the_reader() -> None:
     """No end was put into the queue, and yet the reader does not wait for ever."""
     abandon = Event()
-    windows = drawn(count(), abandon)
-    next(windows)
-    abandon.set()
+    with drawn(count(), abandon) as windows:
+        next(windows)
+        abandon.set()
 
-    assert len(list(windows)) <= 2
+        assert len(list(windows)) <= 2
 
 
 def test_no_more_than_two_windows_are_in_being() -> None:
@@ -85,7 +88,7 @@ def test_no_more_than_two_windows_are_in_being() -> None:
             yield number
 
     abandon = Event()
-    with closing(ahead(source(), NAME, abandon, Pulse(), while_full=full.set)) as windows:
+    with ahead(source(), NAME, abandon, Pulse(), while_full=full.set) as windows:
         next(windows)
         assert full.wait(60)
         assert in_being == 2
@@ -100,7 +103,7 @@ def test_while_the_reader_is_behind_the_thread_stays_busy() -> None:
     def stay() -> None:
         names.append(threading.current_thread().name)
 
-    with closing(ahead(count(), NAME, abandon, Pulse(), while_full=stay)) as windows:
+    with ahead(count(), NAME, abandon, Pulse(), while_full=stay) as windows:
         next(windows)
         eventually(lambda: len(names) >= 2)
         abandon.set()
@@ -116,12 +119,12 @@ def test_an_error_of_staying_in_the_group_reaches_the_reader() -> None:
         failed.set()
         raise ValueError("the group has thrown us out")
 
-    windows = ahead(count(), NAME, abandon, Pulse(), while_full=stay)
-    next(windows)
-    failed.wait(60)
+    with ahead(count(), NAME, abandon, Pulse(), while_full=stay) as windows:
+        next(windows)
+        failed.wait(60)
 
-    with pytest.raises(ValueError, match="thrown us out"):
-        list(windows)
+        with pytest.raises(ValueError, match="thrown us out"):
+            list(windows)
     assert not alive()
 
 
@@ -131,12 +134,45 @@ def test_an_error_waits_for_a_reader_who_is_far_behind() -> None:
     def stay() -> None:
         raise ValueError("the offset has expired")
 
-    windows = ahead(count(), NAME, Event(), Pulse(), while_full=stay)
-    next(windows)
-    eventually(lambda: not alive(), lambda: "the thread should have ended")
+    with ahead(count(), NAME, Event(), Pulse(), while_full=stay) as windows:
+        next(windows)
+        eventually(lambda: not alive(), lambda: "the thread should have ended")
 
-    with pytest.raises(ValueError, match="expired"):
-        list(windows)
+        with pytest.raises(ValueError, match="expired"):
+            list(windows)
+
+
+def test_after_the_last_window_the_thread_goes_on_until_the_block_ends() -> None:
+    """The reader has the end at once, and a room that must not fall silent meanwhile does not."""
+    names = list[str]()
+
+    def look() -> None:
+        names.append(threading.current_thread().name)
+
+    with ahead(range(3), NAME, Event(), Pulse(), afterwards=look) as windows:
+        assert list(windows) == [0, 1, 2]
+        eventually(lambda: len(names) >= 2)
+
+    assert {NAME} == set(names)
+    assert not alive()
+
+
+def test_after_an_error_nothing_more_is_done() -> None:
+    """What failed cannot be kept up."""
+    looked = Event()
+
+    with ahead(failing_after(1), NAME, Event(), Pulse(), afterwards=looked.set) as windows:
+        assert next(windows) == 0
+        with pytest.raises(ValueError, match="on fire"):
+            next(windows)
+
+    assert not looked.is_set()
+
+
+def test_a_block_that_asks_for_nothing_starts_no_thread() -> None:
+    """A worker that fails before its first window has none to wait for."""
+    with drawn(range(3)):
+        assert not alive()
 
 
 def test_both_threads_beat_while_they_wait() -> None:
@@ -147,7 +183,7 @@ def test_both_threads_beat_while_they_wait() -> None:
         yield 0
         hold.wait(60)
 
-    with closing(ahead(source(), NAME, abandon, pulse)) as windows:
+    with ahead(source(), NAME, abandon, pulse) as windows:
         next(windows)
         assert {NAME, "MainThread"} == set(pulse.stuck(-1))
         hold.set()

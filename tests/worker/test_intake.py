@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from confluent_kafka import (
     OFFSET_BEGINNING,
+    OFFSET_END,
     OFFSET_INVALID,
     Consumer,
     KafkaError,
@@ -212,6 +213,23 @@ def test_a_join_that_the_client_tries_again_ends_no_worker(
     else:
         with pytest.raises(ClusterError, match="JoinGroup failed"):
             intake._after_call()  # noqa: SLF001
+
+
+def test_a_worker_that_leaves_asks_for_no_offsets(intake: Intake) -> None:
+    """A client that is being closed gives none, and is not closed until the callback returns."""
+    given: list[tuple[int, int]] = []
+    consumer = SimpleNamespace(
+        incremental_assign=lambda partitions: given.extend(
+            (p.partition, p.offset) for p in partitions
+        ),
+        pause=lambda _: None,
+    )
+    intake._leaving = True  # noqa: SLF001
+
+    intake._on_assign(cast("Any", consumer), [TopicPartition("comments", 3)])  # noqa: SLF001
+    intake._after_call()  # noqa: SLF001 - nothing was asked for that this consumer has not
+
+    assert given == [(3, OFFSET_END)]
 
 
 def test_a_client_that_does_not_come_to_an_end_is_left_behind(

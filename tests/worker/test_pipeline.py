@@ -46,6 +46,9 @@ class StrawIntake:
     def stay_in_group(self) -> None:
         """Do nothing: there is no group."""
 
+    def drain(self) -> None:
+        """Do nothing, either."""
+
     def close(self) -> None:
         """Give the partitions back, as a consumer that leaves its group does."""
         assert not [t for t in threading.enumerate() if t.name in {"intake", "device"}]
