@@ -92,6 +92,7 @@ class ClientEvents:
         found = json.loads(statistics)
         partitions = [p for t in found.get("topics", {}).values() for p in t["partitions"].values()]
         self._metrics.lag.set(sum(map(_behind, partitions)))
+        self._metrics.unstable.set(sum(map(_unstable, partitions)))
         group = found.get("cgrp", {})
         if group.get("state") == "up" and group.get("join_state") == "steady":
             self._readiness.clear("group")
@@ -118,8 +119,16 @@ def _is_up(statistics: Mapping[str, Any]) -> bool:
     return any(broker.get("state") == "UP" for broker in statistics.get("brokers", {}).values())
 
 
+def _unstable(partition: Mapping[str, Any]) -> int:
+    """Return how many offsets of a partition stand behind a transaction that is open."""
+    if partition.get("fetch_state") != "active":
+        return 0
+    stable, end = int(partition["ls_offset"]), int(partition["hi_offset"])
+    return max(0, end - stable) if stable >= 0 else 0
+
+
 def _behind(partition: Mapping[str, Any]) -> int:
-    """Return how far the worker is behind a partition's end; 0 for one that it does not fetch.
+    """Return how far the worker is behind what it may read; 0 for one that it does not fetch.
 
     librdkafka's own `consumer_lag` stays unknown for ever: it counts from offsets that the consumer
     has committed, and ours are committed by transactions.

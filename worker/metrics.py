@@ -57,8 +57,11 @@ class Metrics:
         # Age of the oldest comment that was fetched and not handed on: scale on this, not on
         # lag, which is never 0 on a transactional topic. 0 while nothing waits.
         self.oldest_age = gauge("oldest_unjudged_age_seconds", "Age of the oldest.")
-        # Comments behind the end of the log, transaction markers included.
+        # Comments before the last stable offset of the log, transaction markers included.
         self.lag = gauge("consumer_lag", "Offsets behind the end.")
+        # Of those beyond the last stable offset, which only readers of uncommitted records see. It
+        # grows without end: a transaction of a publisher of comments hangs.
+        self.unstable = gauge("unstable_offsets", "Offsets behind an open transaction.")
         self.partitions = gauge("partitions_assigned", "Partitions held.")
         # 0 while no broker is connected.
         self.connected = gauge("broker_connected", "Whether a broker is up.")

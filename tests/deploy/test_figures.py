@@ -1,4 +1,4 @@
-"""The API's alerts and dashboard: they speak of figures that there are, and of all of them."""
+"""Alerts and the API's dashboard: they speak of figures that there are, and the latter of all."""
 
 import json
 import re
@@ -8,28 +8,54 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 
 from worker.api.errors import STATUS
 from worker.api.figures import SECONDS, Figures
+from worker.metrics import Metrics
 from worker.settings import ApiSettings
 
 ROOT: Final = Path(__file__).parents[2]
-ALERTS: Final = ROOT / "deploy" / "alerts" / "api.yaml"
 DASHBOARD: Final = ROOT / "deploy" / "dashboards" / "api.json"
-TRIED: Final = Path(__file__).parent / "alerts_api.yaml"
 CALLS: Final = {"analyze", "suggestscore", "score"}
 WIDTH: Final = 24  # of a dashboard, in Grafana's columns
 
 
-def rules() -> list[dict[str, Any]]:
-    """Return the alerting rules."""
-    (group,) = yaml.safe_load(ALERTS.read_text())["groups"]
-    found: list[dict[str, Any]] = group["rules"]
-    return found
+class Alerts(NamedTuple):
+    """Alerts on one kind of process."""
+
+    process: str
+    runbook: str  # the page, and the section on it
+    registry: CollectorRegistry
+
+    @property
+    def file(self) -> Path:
+        """The rules."""
+        return ROOT / "deploy" / "alerts" / f"{self.process}.yaml"
+
+    @property
+    def tried(self) -> Path:
+        """Figures that ring them, for promtool."""
+        return Path(__file__).parent / f"alerts_{self.process}.yaml"
+
+    def rules(self) -> list[dict[str, Any]]:
+        """Return the alerting rules."""
+        (group,) = yaml.safe_load(self.file.read_text())["groups"]
+        found: list[dict[str, Any]] = group["rules"]
+        return found
+
+    def queries(self) -> list[str]:
+        """Return what the rules ask for."""
+        return [rule["expr"] for rule in self.rules()]
+
+
+API: Final = Alerts("api", "docs/api.md#runbook", Figures().registry)
+WORKER: Final = Alerts("worker", "docs/runbook.md#alerts", Metrics().registry)
+on_each = pytest.mark.parametrize("alerts", [API, WORKER], ids=lambda alerts: alerts.process)
 
 
 def panels() -> list[dict[str, Any]]:
@@ -44,13 +70,8 @@ def asked_by_panels() -> list[str]:
     return [q.replace("$__rate_interval", "5m").replace("$job", ".*") for q in queries]
 
 
-def asked_by_alerts() -> list[str]:
-    """Return the queries of the alerts."""
-    return [rule["expr"] for rule in rules()]
-
-
-def figures() -> dict[str, set[str]]:
-    """Return the names under which Prometheus stores each figure of the API."""
+def figures(registry: CollectorRegistry) -> dict[str, set[str]]:
+    """Return the names under which Prometheus stores each figure."""
     endings = {
         "counter": ("_total",),
         "gauge": ("",),
@@ -58,7 +79,7 @@ def figures() -> dict[str, set[str]]:
     }
     return {
         family.name: {f"{family.name}{end}" for end in endings[family.type]}
-        for family in Figures().registry.collect()
+        for family in registry.collect()
     }
 
 
@@ -73,12 +94,18 @@ def values(queries: list[str], label: str) -> set[str]:
     return {value for values in found for each in values for value in each.split("|")}
 
 
-@pytest.mark.parametrize("ask", [asked_by_alerts, asked_by_panels])
-def test_queries_name_figures_labels_and_buckets_that_there_are(ask: Any) -> None:
+@on_each
+def test_alerts_name_figures_that_there_are(alerts: Alerts) -> None:
     """A query of a name that is gone is no error to Prometheus: it is silent for ever."""
+    assert named(alerts.queries()) <= set().union(*figures(alerts.registry).values())
+
+
+@pytest.mark.parametrize("ask", [API.queries, asked_by_panels])
+def test_queries_name_figures_labels_and_buckets_that_there_are(ask: Any) -> None:
+    """As above; a value that no figure has is as silent."""
     queries = ask()
 
-    assert named(queries) <= set().union(*figures().values())
+    assert named(queries) <= set().union(*figures(API.registry).values())
     assert values(queries, "call") <= CALLS
     assert values(queries, "code") <= {str(code) for code in STATUS}
     assert {float(le) for le in values(queries, "le")} <= set(SECONDS)
@@ -88,7 +115,7 @@ def test_the_dashboard_shows_every_figure_of_the_api() -> None:
     """One that nobody sees need not be counted."""
     shown = named(asked_by_panels())
 
-    assert [name for name, stored in figures().items() if not stored & shown] == []
+    assert [name for name, stored in figures(API.registry).items() if not stored & shown] == []
 
 
 def test_every_panel_says_what_it_shows_and_what_a_rise_means() -> None:
@@ -112,21 +139,23 @@ def test_panels_lie_side_by_side() -> None:
     assert max(x for each in taken for x, _ in each) < WIDTH
 
 
-def test_every_alert_says_what_is_wrong_and_has_its_line_in_the_runbook() -> None:
+@on_each
+def test_every_alert_says_what_is_wrong_and_has_its_line_in_the_runbook(alerts: Alerts) -> None:
     """Whoever is woken by it finds what to do."""
-    runbook = (ROOT / "docs" / "api.md").read_text().partition("\n## Runbook\n")[2]
+    page, _, section = alerts.runbook.partition("#")
+    runbook = (ROOT / page).read_text().partition(f"\n## {section.capitalize()}\n")[2]
     lines = re.findall(r"^\| `(Tidegate\w+)`", runbook.partition("\n## ")[0], re.MULTILINE)
 
-    assert lines == [rule["alert"] for rule in rules()]
-    for rule in rules():
+    assert lines == [rule["alert"] for rule in alerts.rules()]
+    for rule in alerts.rules():
         assert rule["annotations"]["summary"].endswith(".")
-        assert rule["annotations"]["runbook"] == "docs/api.md#runbook"
+        assert rule["annotations"]["runbook"] == alerts.runbook
         assert rule["labels"]["severity"] in {"critical", "warning"}
 
 
 def test_the_alert_on_the_wait_comes_well_before_requests_are_turned_away() -> None:
     """At a quarter of the deadline; at half of it the desk says 429."""
-    (full,) = [rule["expr"] for rule in rules() if rule["alert"] == "TidegateApiNearlyFull"]
+    (full,) = [rule["expr"] for rule in API.rules() if rule["alert"] == "TidegateApiNearlyFull"]
     deadline_s = ApiSettings().deadline_s
 
     assert float(full.rpartition(">")[2]) == pytest.approx(deadline_s / 4)
@@ -146,19 +175,22 @@ def promtool() -> Any:
     )
 
 
-def test_prometheus_takes_the_alerts(promtool: Any) -> None:
+@on_each
+def test_prometheus_takes_the_alerts(alerts: Alerts, promtool: Any) -> None:
     """Queries, durations and templates."""
-    done = promtool(["promtool", "check", "rules", str(ALERTS)])
+    done = promtool(["promtool", "check", "rules", str(alerts.file)])
 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_alerts_ring_when_they_should_and_not_on_a_quiet_day(promtool: Any) -> None:
+@on_each
+def test_alerts_ring_when_they_should_and_not_on_a_quiet_day(alerts: Alerts, promtool: Any) -> None:
     """Over figures that are made up, minute by minute."""
-    done = promtool(["promtool", "test", "rules", str(TRIED)])
+    done = promtool(["promtool", "test", "rules", str(alerts.tried)])
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert {rule["alert"] for rule in rules()} <= set(re.findall(r"Tidegate\w+", TRIED.read_text()))
+    rung = set(re.findall(r"Tidegate\w+", alerts.tried.read_text()))
+    assert {rule["alert"] for rule in alerts.rules()} <= rung
 
 
 def test_prometheus_takes_the_queries_of_the_dashboard(promtool: Any, tmp_path: Path) -> None:

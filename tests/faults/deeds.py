@@ -57,6 +57,8 @@ class Deeds:
         worker = self._crew.workers[self._random.choice(sorted(self._crew.workers))]
         worker.send(signal.SIGSTOP)
         worker.wait_until_stopped()
+        if worker.process.poll() is not None:
+            return 0
         self._wait(1, 8)
         worker.send(signal.SIGCONT)
         return 1

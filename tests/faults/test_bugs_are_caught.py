@@ -108,7 +108,7 @@ SEEDED = {
     "results_shifted_by_one": Seeded("I7", shows_in_topics=False),
     "abort_without_retry": Seeded("I1 without", with_more_to_come),
     "dead_letter_reencoded": Seeded("I6"),
-    "tombstone_lost": Seeded("I1"),
+    "tombstone_lost": Seeded("I1 tombstones"),
     "exception_swallowed_in_consume": Seeded("I1 without", with_more_to_come),
     "commit_before_flush": Seeded("I1 without", with_a_kill, AT_LEAST_ONCE),
     "at_least_once_posing_as_exact": Seeded(

@@ -12,7 +12,7 @@ import pytest
 
 from faults.report import Row
 from rig.checker import payload
-from rig.stream import Stream, Worker, eventually
+from rig.stream import Stream, eventually
 
 pytestmark = pytest.mark.broker
 
@@ -90,7 +90,7 @@ def test_d1_a_device_without_any_memory_stops_the_worker(row: Row, make_stream: 
         assert "could not be judged" in worker.said
     dead = stream.read(stream.topics.dead_letters)
     assert len(dead) == sum(stream.committed().values()) < 1_000
-    row.bit(len(dead))
+    row.bit()
 
     finish(row, stream)
 
@@ -138,8 +138,8 @@ def test_d3_a_slow_device_keeps_its_partitions_and_a_hung_one_fails_liveness_and
         hung.worker(HANG_AT="micro_batch", HANG_AFTER=3, **settings) as other,
     ):
         one.wait_for("window", times=2)
-        eventually(lambda: lag(one) > 0, slow.logs, tick_s=0.5)
-        row.measured(lag=lag(one))
+        eventually(lambda: one.figure("tidegate_consumer_lag") > 0, slow.logs, tick_s=0.5)
+        row.measured(lag=one.figure("tidegate_consumer_lag"))
         slow.wait_until_judged()
         eventually(lambda: other.probe("/livez")[0] == 503, hung.logs, tick_s=0.5)
         assert f"thread device has not turned for {LIVENESS_S} s" in other.probe("/livez")[1]
@@ -154,10 +154,3 @@ def test_d3_a_slow_device_keeps_its_partitions_and_a_hung_one_fails_liveness_and
 
     row.judged(slow.check())
     finish(row, hung)
-
-
-def lag(worker: Worker) -> float:
-    """Return the comments behind the end of the log, as Prometheus reads them."""
-    _, text = worker.probe("/metrics")
-    lines = [line for line in text.splitlines() if line.startswith("tidegate_consumer_lag ")]
-    return float(lines[0].split()[1])

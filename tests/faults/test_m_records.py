@@ -107,6 +107,35 @@ def test_m2_comments_of_an_aborted_transaction_are_never_judged(
 
 @pytest.mark.row("M2")
 @pytest.mark.broker
+def test_m2_comments_behind_a_transaction_that_hangs_wait_and_are_counted(
+    row: Row, make_stream: MakeStream
+) -> None:
+    """They are no lag: that is counted to where the log is stable, and stands still, too."""
+    stream = make_stream(1)
+    ours = {"bootstrap.servers": stream.servers, "transactional.id": f"{stream.name}-platform"}
+    producer = Producer(ours)
+    producer.init_transactions(PATIENCE_S)
+    producer.begin_transaction()
+    producer.produce(stream.topics.comments, '{"id": "t", "text": "a"}', "t")
+    producer.flush(PATIENCE_S)
+    stream.produce_comments(range(1_000))
+    with stream.worker() as worker:
+        worker.wait_for("partitions assigned")
+        eventually(lambda: worker.figure("tidegate_unstable_offsets") == 1_001, stream.logs)
+        assert worker.figure("tidegate_consumer_lag") == 0
+        assert worker.events("window") == []
+        row.bit()
+        producer.commit_transaction(PATIENCE_S)
+        stream.produce_comments([1_000])  # so that no marker of a transaction is the log's last
+        eventually(lambda: worker.figure("tidegate_unstable_offsets") == 0, stream.logs)
+        stream.wait_until_judged()
+        assert worker.stop() == 0
+
+    row.judged(stream.check())
+
+
+@pytest.mark.row("M2")
+@pytest.mark.broker
 def test_m2_gaps_in_compacted_comments_do_no_harm(row: Row, make_stream: MakeStream) -> None:
     """Offsets go on behind what is left; what compaction took before the worker came is gone."""
     stream = make_stream(1)

@@ -148,14 +148,23 @@ class Worker:
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
 
+    def figure(self, name: str) -> float:
+        """Return a figure without labels, as Prometheus reads it."""
+        _, text = self.probe("/metrics")
+        (line,) = (line for line in text.splitlines() if line.startswith(f"{name} "))
+        return float(line.split()[1])
+
     def send(self, number: int) -> None:
         """Send it a signal."""
         self.process.send_signal(number)
 
     def wait_until_stopped(self) -> None:
-        """Wait until SIGSTOP has come over it."""
+        """Wait until SIGSTOP has come over it, or it has ended by itself before."""
         eventually(
-            lambda: psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED,
+            lambda: (
+                self.process.poll() is not None
+                or psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED
+            ),
             lambda: self.said[-2000:],
         )
 

@@ -150,13 +150,40 @@ def test_metrics_count_what_was_published() -> None:
 
 
 def test_lag_is_that_of_all_partitions() -> None:
-    """From what was handed to the worker, or will be, to the end; elsewhere's counts nothing."""
+    """From what was handed to the worker, or will be, to the last stable offset, and from there on.
+
+    What others fetch counts nothing.
+    """
     unknown = -1001
     partitions = [
-        {"fetch_state": "active", "app_offset": 95, "next_offset": 98, "ls_offset": 100},
-        {"fetch_state": "active", "app_offset": unknown, "next_offset": 3, "ls_offset": 10},
-        {"fetch_state": "active", "app_offset": 5, "next_offset": 5, "ls_offset": unknown},
-        {"fetch_state": "none", "app_offset": 10, "next_offset": 10, "ls_offset": 50},
+        {
+            "fetch_state": "active",
+            "app_offset": 95,
+            "next_offset": 98,
+            "ls_offset": 100,
+            "hi_offset": 107,
+        },
+        {
+            "fetch_state": "active",
+            "app_offset": unknown,
+            "next_offset": 3,
+            "ls_offset": 10,
+            "hi_offset": 10,
+        },
+        {
+            "fetch_state": "active",
+            "app_offset": 5,
+            "next_offset": 5,
+            "ls_offset": unknown,
+            "hi_offset": 9,
+        },
+        {
+            "fetch_state": "none",
+            "app_offset": 10,
+            "next_offset": 10,
+            "ls_offset": 50,
+            "hi_offset": 60,
+        },
     ]
     topics = {"t": {"partitions": {f"{n}": p for n, p in enumerate(partitions)}}}
     shared = make_shared()
@@ -165,4 +192,5 @@ def test_lag_is_that_of_all_partitions() -> None:
     )
 
     assert b"tidegate_consumer_lag 12.0" in shared.metrics.render()
+    assert b"tidegate_unstable_offsets 7.0" in shared.metrics.render()
     assert b"tidegate_broker_connected 1.0" in shared.metrics.render()
