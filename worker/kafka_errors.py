@@ -33,26 +33,29 @@ FAILED_BEFORE: Final = frozenset({KafkaError._STATE, KafkaError._FATAL})  # noqa
 # What a delivery report says of messages that only went down with their transaction.
 PURGED: Final = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})  # noqa: SLF001 - public constants
 
+# Said of each message in a batch, of which one alone, or all together, may be at fault.
+TOO_LARGE: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
+
 # Refused for what the message itself is: it will be refused again.
-CULPRIT: Final = frozenset(
-    {
-        KafkaError.INVALID_RECORD,
-        KafkaError.INVALID_MSG,
-        KafkaError.INVALID_MSG_SIZE,
-        KafkaError.INVALID_TIMESTAMP,
-        KafkaError.MSG_SIZE_TOO_LARGE,
-    }
-)
+CULPRIT: Final = TOO_LARGE | {
+    KafkaError.INVALID_RECORD,
+    KafkaError.INVALID_MSG,
+    KafkaError.INVALID_MSG_SIZE,
+    KafkaError.INVALID_TIMESTAMP,
+}
 
 
-# What no repetition mends: a right that is missing, a topic that is gone.
+# What no repetition mends: a right that is missing, a topic that is gone, or set up for others.
 HOPELESS: Final = frozenset(
     {
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.POLICY_VIOLATION,
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
         KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.UNSUPPORTED_COMPRESSION_TYPE,
+        KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
         KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - a public constant
     }
 )

@@ -23,6 +23,7 @@ from worker.kafka_errors import (
     FENCED,
     HOPELESS,
     STALE_MEMBER,
+    TOO_LARGE,
     Answer,
     answer_to,
 )
@@ -403,7 +404,7 @@ class Transactions:
         too_large = {
             place
             for place, error in self._reports.items()
-            if error.code() == KafkaError.MSG_SIZE_TOO_LARGE and place not in self._certain
+            if error.code() in TOO_LARGE and place not in self._certain
         }
         suspects = sorted(too_large) if len(too_large) > 1 else []
         culprits = {

@@ -142,7 +142,7 @@ def test_every_seeded_bug_is_caught_on_a_real_stream(
 
 
 def test_without_a_bug_nothing_is_caught(make_stream: Callable[[int], Stream]) -> None:
-    """The same comments, kill, stall and second owner, and an honest worker."""
+    """The same comments, a second owner, and honest workers."""
     stream = make_stream(2)
     stream.produce_comments(range(600))
     stream.produce([(b"k1", None, []), (b"k2", b"{broken \xff", [("a", b"1"), ("a", None)])])

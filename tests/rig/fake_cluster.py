@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, cast
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
+from worker.kafka_errors import TOO_LARGE
+
 
 class Sent(NamedTuple):
     """A message in a transaction."""
@@ -132,8 +134,8 @@ class _FakeProducer:
     def flush(self, _timeout_s: float) -> int:
         """Let the broker see what stands in the batch; one that is too large goes as a whole."""
         codes = [self._cluster.refuses(sent) for sent, _ in self._batch]
-        if KafkaError.MSG_SIZE_TOO_LARGE in codes:
-            codes = [KafkaError.MSG_SIZE_TOO_LARGE for _ in codes]
+        if too_large := TOO_LARGE.intersection(codes):
+            codes = [min(too_large) for _ in codes]
         for (_, report), code in zip(self._batch, codes, strict=True):
             report(None if code is None else KafkaError(code), None)
             self._refused = self._refused or code

@@ -66,6 +66,8 @@ class Watch:
         if found != self._seen:
             wrong = sorted(p for p in found.keys() | self._seen.keys() if found[p] != self._seen[p])
             yield f"I8 another sequence was seen during the faults: {wrong}"
+        if not self.samples:
+            yield "I4 the group's offsets were never looked at"
         yield from self._broken
 
     def _look(self) -> None:

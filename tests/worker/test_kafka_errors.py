@@ -5,7 +5,16 @@ from itertools import product
 import pytest
 from confluent_kafka import KafkaError
 
-from worker.kafka_errors import CULPRIT, FENCED, PURGED, STALE_MEMBER, Answer, answer_to
+from worker.kafka_errors import (
+    CULPRIT,
+    FAILED_BEFORE,
+    FENCED,
+    HOPELESS,
+    PURGED,
+    STALE_MEMBER,
+    Answer,
+    answer_to,
+)
 
 ORDINARY = KafkaError._TIMED_OUT  # noqa: SLF001 - a public constant
 
@@ -38,8 +47,14 @@ def test_every_stale_generation_is_ordinary(code: int) -> None:
     assert Answer.PUBLISH_AGAIN is answer_to(KafkaError(code))
 
 
+@pytest.mark.parametrize("code", sorted(HOPELESS))
+def test_what_no_repetition_mends_is_the_end_whatever_the_client_calls_it(code: int) -> None:
+    """A window would be aborted again for ever, and nobody be told."""
+    assert Answer.EXIT is answer_to(KafkaError(code, "", False, True, True))
+
+
 def test_no_code_is_in_two_families() -> None:
     """A culprit is not fenced, a purged message is no culprit."""
-    families = (FENCED, STALE_MEMBER, PURGED, CULPRIT)
+    families = (FAILED_BEFORE, FENCED, STALE_MEMBER, PURGED, CULPRIT, HOPELESS)
 
     assert sum(map(len, families)) == len(frozenset().union(*families))

@@ -10,6 +10,7 @@ from deploy.broker import LocalBroker
 from rig.fake_cluster import FakeCluster, abortable, fatal, retriable
 from rig.make import make_shared
 from schemas.errors import ClusterError, TopicError
+from worker.kafka_errors import TOO_LARGE
 from worker.settings import KafkaSettings, Settings
 from worker.shared import Shared, Stop
 from worker.transactions import AbortedError, Transactions
@@ -470,11 +471,12 @@ def test_delivery_reports_name_the_culprits(
     assert list(caught.value.suspects) == []
 
 
+@pytest.mark.parametrize("code", sorted(TOO_LARGE))
 def test_a_batch_that_is_too_large_makes_suspects(
-    cluster: FakeCluster, transactions: Transactions
+    code: int, cluster: FakeCluster, transactions: Transactions
 ) -> None:
     """The broker refuses it as a whole: nobody is a culprit until refused alone."""
-    cluster.refuses = lambda s: KafkaError.MSG_SIZE_TOO_LARGE if s.key == b"k1" else None
+    cluster.refuses = lambda s: code if s.key == b"k1" else None
 
     with pytest.raises(AbortedError) as caught:
         send(transactions)
