@@ -52,6 +52,7 @@ class FakeCluster:
         gate: called with the name of each call that begins; it may wait.
         committed: messages of committed transactions.
         offsets: of committed transactions.
+        metadata: of the group, with which offsets were sent, in turn.
         failures: that were to end a process, for whoever notes them.
     """
 
@@ -66,6 +67,7 @@ class FakeCluster:
         self.gate: Callable[[str], object] = lambda _: None
         self.committed: list[Sent] = []
         self.offsets: dict[int, int] = {}
+        self.metadata: list[object] = []
         self.properties: dict[str, Any] = {}
         self.failures: list[BaseException] = []
 
@@ -146,6 +148,7 @@ class _FakeProducer:
         self, offsets: list[TopicPartition], metadata: object, timeout_s: float
     ) -> None:
         assert metadata is not None, "offsets without the group's metadata are not fenced"
+        self._cluster.metadata.append(metadata)
         self._cluster.enter("send_offsets")
         self._cluster.hang()
         self.flush(timeout_s)

@@ -13,6 +13,7 @@ from rig.stub import stub_score, stub_tokenise
 from schemas.errors import ClusterError
 from worker.accounts import Accounts
 from worker.breaker import Breaker
+from worker.kafka_errors import STALE_MEMBER
 from worker.prepare import Prepare
 from worker.publish import ExactlyOnce
 from worker.settings import BreakerSettings, LimitSettings, TopicSettings
@@ -161,13 +162,30 @@ def test_after_an_unknown_commit_nothing_is_published(room: Room) -> None:
 
 
 @given(errors=lists(sampled_from([retriable(), abortable(), None]), max_size=8))
-def test_a_stale_generation_is_published_again(errors: list[KafkaError | None]) -> None:
-    """With whatever else happens on the way."""
+def test_offsets_that_fail_again_and_again_are_sent_in_the_end(
+    errors: list[KafkaError | None],
+) -> None:
+    """Whether the same call is repeated, or the window published again."""
     room = Room()
     room.cluster.will_fail("send_offsets", *errors)
 
     room.publish(room.window(comments(range(2))))
 
+    assert len(room.verdicts()) == 2
+
+
+@pytest.mark.parametrize("code", sorted(STALE_MEMBER))
+def test_after_a_stale_generation_offsets_are_sent_under_the_metadata_that_is_read_next(
+    code: int, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old one would be refused again and again, until intake looked by chance."""
+    claims = room.shared.claims
+    monkeypatch.setattr(claims, "await_metadata", lambda _: claims.refresh("newer"))
+    room.cluster.will_fail("send_offsets", abortable(code))
+
+    room.publish(room.window(comments(range(2))))
+
+    assert room.cluster.metadata == ["metadata", "newer"]
     assert len(room.verdicts()) == 2
 
 
