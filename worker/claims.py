@@ -12,9 +12,12 @@ lock that revocation also takes (shared by three threads):
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import Condition
-from typing import Any
+from typing import Any, Final
 
 from worker.window import Claim, Partition
+
+# Answers in a row that the group has moved on: one may be to metadata from before a revocation.
+MOST_STALE: Final = 2
 
 
 class Claims:
@@ -28,6 +31,7 @@ class Claims:
         # Windows between device and commit, each with the partitions that went aboard with it.
         self._aboard: list[tuple[Claim, frozenset[Partition]]] = []
         self._abandoned = False  # nothing that is aboard will be published any more
+        self._stale = 0  # answers in a row that the group has moved on
         self._metadata: Any = None  # of the consumer group, as fresh as intake could read it
 
     # -- intake's side
@@ -61,9 +65,11 @@ class Claims:
     def revoke(self, partitions: Iterable[Partition], deadline_s: float) -> bool:
         """Give partitions back: finish the windows that are on the device, drop the others.
 
-        Past the deadline the partitions are let go all the same. That is safe: a window
-        whose offsets were not sent will find the gate closed; one whose offsets were sent
-        holds the successor back until its transaction has ended (KIP-447, stable offsets).
+        Past the deadline the partitions are let go all the same, and so they are when the group has
+        moved on meanwhile: it takes no offsets from us before we have joined it again, which waits
+        for this revocation. That is safe: a window whose offsets were not sent will find the gate
+        closed; one whose offsets were sent holds the successor back until its transaction has
+        ended (KIP-447, stable offsets).
 
         Returns:
             Whether every such window was finished in time.
@@ -75,7 +81,10 @@ class Claims:
 
         with self._changed:
             self._leaving |= going
-            self._changed.wait_for(lambda: self._abandoned or finished(), deadline_s)
+            self._stale = 0
+            self._changed.wait_for(
+                lambda: self._abandoned or finished() or self._stale >= MOST_STALE, deadline_s
+            )
             self._forget(going)
             return finished()
 
@@ -122,12 +131,14 @@ class Claims:
         """Note that a window has been committed or dropped; a revocation may be waiting."""
         with self._changed:
             self._aboard = [(other, live) for other, live in self._aboard if other is not claim]
+            self._stale = 0
             self._changed.notify_all()
 
-    def await_metadata(self, timeout_s: float) -> None:
-        """Wait until intake has read the group's metadata anew, or the time is over."""
+    def await_metadata(self, stale: Any, timeout_s: float) -> None:
+        """Wait until intake has read newer metadata than was refused, or the time is over."""
         with self._changed:
-            stale = self._metadata
+            self._stale += 1
+            self._changed.notify_all()
             self._changed.wait_for(lambda: self._metadata is not stale, timeout_s)
 
     def _live(self, claim: Claim) -> frozenset[Partition]:

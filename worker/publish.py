@@ -68,8 +68,6 @@ class ExactlyOnce:
                     break
                 alone |= positions_of(outcomes, aborted.suspects)
                 outcomes = without_culprits(outcomes, aborted.culprits, self._judge)
-                if aborted.stale_member:
-                    self._claims.await_metadata(METADATA_S)
         finally:
             self._claims.land(window.claim)
         self._accounts(replace(window, outcomes=outcomes), monotonic() - start)
@@ -105,6 +103,8 @@ class ExactlyOnce:
             self._transactions.commit()
             self._committed.note(offsets)
         except AbortedError as aborted:
+            if aborted.stale_member:
+                self._claims.await_metadata(metadata, METADATA_S)
             # Its traceback would keep the old producer alive while the new one is built.
             return outcomes, aborted.with_traceback(None)
         return outcomes, None

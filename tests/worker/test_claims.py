@@ -206,16 +206,44 @@ def test_waiting_for_metadata_ends_when_intake_reads_it() -> None:
     """The publisher goes on with what intake read, or after its patience."""
     claims = Claims()
     claims.refresh("old")
-    claims.await_metadata(0.01)
+    claims.await_metadata("old", 0.01)
 
-    thread = in_a_thread(lambda: claims.await_metadata(60))
-    new = iter(range(1_000_000))
+    thread = in_a_thread(lambda: claims.await_metadata("old", 60))
+    claims.refresh("new")
+    thread.join(60)
 
-    def goes_on() -> bool:
-        claims.refresh(next(new))
-        return not thread.is_alive()
-
-    eventually(goes_on)
-
+    assert not thread.is_alive()
     with claims.gate(Claim({})) as (_, metadata):
-        assert metadata != "old"
+        assert metadata == "new"
+
+
+def test_metadata_that_was_read_meanwhile_is_not_waited_for() -> None:
+    """A revocation reads it first of all, and no more until it ends."""
+    claims = Claims()
+    claims.refresh("of the revocation")
+
+    thread = in_a_thread(lambda: claims.await_metadata("refused", 60))
+    thread.join(20)
+
+    assert not thread.is_alive()
+
+
+def test_a_revocation_lets_go_when_the_group_has_moved_on_again() -> None:
+    """Its windows could be committed once we have joined anew, which waits for it."""
+    claims, answers = Claims(), list[bool]()
+    claims.assign(P)
+    claims.refresh("old")
+    on_device = claims.claim(P)
+    claims.board(on_device)
+    claims.await_metadata("old", 0)  # of before counts no more
+
+    thread = in_a_thread(lambda: answers.append(claims.revoke(P, deadline_s=60)))
+    eventually(lambda: not tried(claims, claims.claim(P)))
+    claims.await_metadata("old", 0)
+    thread.join(0.1)
+    assert thread.is_alive()
+    claims.await_metadata("of the revocation", 0)
+    thread.join(20)
+
+    assert answers == [False]
+    assert frozenset() == gated(claims, on_device)

@@ -180,7 +180,7 @@ def test_after_a_stale_generation_offsets_are_sent_under_the_metadata_that_is_re
 ) -> None:
     """The old one would be refused again and again, until intake looked by chance."""
     claims = room.shared.claims
-    monkeypatch.setattr(claims, "await_metadata", lambda _: claims.refresh("newer"))
+    monkeypatch.setattr(claims, "await_metadata", lambda *_: claims.refresh("newer"))
     room.cluster.will_fail("send_offsets", abortable(code))
 
     room.publish(room.window(comments(range(2))))
