@@ -58,7 +58,7 @@ class Metrics:
         # lag, which is never 0 on a transactional topic. 0 while nothing waits.
         self.oldest_age = gauge("oldest_unjudged_age_seconds", "Age of the oldest.")
         # Comments before the last stable offset of the log, transaction markers included.
-        self.lag = gauge("consumer_lag", "Offsets behind the end.")
+        self.lag = gauge("consumer_lag", "Offsets behind what may be read.")
         # Of those beyond the last stable offset, which only readers of uncommitted records see. It
         # grows without end: a transaction of a publisher of comments hangs.
         self.unstable = gauge("unstable_offsets", "Offsets behind an open transaction.")

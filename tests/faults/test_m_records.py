@@ -37,6 +37,14 @@ def cpu_seconds(row: Row, tokenise: Tokeniser) -> list[float]:
     return sorted(spent)
 
 
+def platform(stream: Stream) -> Producer:
+    """Return a transactional producer of comments, as a platform that publishes them has one."""
+    ours = {"bootstrap.servers": stream.servers, "transactional.id": f"{stream.name}-platform"}
+    producer = Producer(ours | {"partitioner": "murmur2_random"})
+    producer.init_transactions(PATIENCE_S)
+    return producer
+
+
 @pytest.mark.row("M1")
 def test_m1_no_hostile_payload_takes_more_than_50_ms_to_decode(row: Row) -> None:
     """Two thousand of all kinds; to cut the longest into tokens takes the most, and is measured."""
@@ -77,9 +85,7 @@ def test_m2_comments_of_an_aborted_transaction_are_never_judged(
 ) -> None:
     """Not even when they stand in the log among those that are."""
     stream = make_stream(2)
-    ours = {"bootstrap.servers": stream.servers, "transactional.id": f"{stream.name}-platform"}
-    producer = Producer(ours | {"partitioner": "murmur2_random"})
-    producer.init_transactions(PATIENCE_S)
+    producer = platform(stream)
     aborted = set()
     for number in range(40):
         producer.begin_transaction()
@@ -112,9 +118,7 @@ def test_m2_comments_behind_a_transaction_that_hangs_wait_and_are_counted(
 ) -> None:
     """They are no lag: that is counted to where the log is stable, and stands still, too."""
     stream = make_stream(1)
-    ours = {"bootstrap.servers": stream.servers, "transactional.id": f"{stream.name}-platform"}
-    producer = Producer(ours)
-    producer.init_transactions(PATIENCE_S)
+    producer = platform(stream)
     producer.begin_transaction()
     producer.produce(stream.topics.comments, '{"id": "t", "text": "a"}', "t")
     producer.flush(PATIENCE_S)

@@ -224,7 +224,7 @@ def test_a_worker_that_leaves_asks_for_no_offsets(intake: Intake) -> None:
         ),
         pause=lambda _: None,
     )
-    intake._leaving = True  # noqa: SLF001
+    intake.drain()
 
     intake._on_assign(cast("Any", consumer), [TopicPartition("comments", 3)])  # noqa: SLF001
     intake._after_call()  # noqa: SLF001 - nothing was asked for that this consumer has not
