@@ -1,10 +1,9 @@
 """The step onto the device: what was lost while it waited is not worth scoring."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 
 from worker.claims import Claims
-from worker.window import Comment, Entry, Partition, Prepared, Record
+from worker.window import Partition, Prepared
 
 
 def boarded(windows: Iterable[Prepared], claims: Claims) -> Iterator[Prepared]:
@@ -23,18 +22,4 @@ def boarded(windows: Iterable[Prepared], claims: Claims) -> Iterator[Prepared]:
 
 def only(window: Prepared, live: frozenset[Partition]) -> Prepared:
     """Return the part of a window that came from some of its partitions."""
-    records: list[Record] = []
-    entries: list[Entry] = []
-    pieces: list[Sequence[int]] = []
-    for record, entry in zip(window.fetched.records, window.entries, strict=True):
-        if record.partition not in live:
-            continue
-        kept: Entry = entry
-        if isinstance(entry, Comment):
-            kept = replace(entry, pieces=range(len(pieces), len(pieces) + len(entry.pieces)))
-            pieces.extend(window.pieces[place] for place in entry.pieces)
-        records.append(record)
-        entries.append(kept)
-    return replace(
-        window, fetched=replace(window.fetched, records=records), entries=entries, pieces=pieces
-    )
+    return window.of(row for row in window.rows if row[0].partition in live)

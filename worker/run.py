@@ -2,6 +2,8 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
@@ -21,11 +23,13 @@ from worker.pipeline import Rooms, run
 from worker.policies import load_policies
 from worker.prepare import Prepare
 from worker.publish import ExactlyOnce, Publish
-from worker.scoring.load import load_scorer
+from worker.pulse import Pulse
+from worker.scoring.careful import Score, careful
+from worker.scoring.load import load_for_alone, load_scorer
 from worker.scoring.time_limit import within
 from worker.settings import Settings
 from worker.shared import Shared, Stop
-from worker.tokenise import BundleTokeniser
+from worker.tokenise import BundleTokeniser, Tokeniser
 from worker.topics import admin_client, check_topics
 from worker.transactions import Transactions
 
@@ -52,24 +56,39 @@ def run_worker(settings: Settings) -> None:
     judge = Judge(bundle.manifest, policies, settings.topics)
     publish = _publisher(shared, judge)  # ends what a predecessor left open, before the model loads
     tokenise = tokeniser(bundle, settings)
-    scorer = load_scorer(bundle, settings.scoring, tokenise, shared.pulse)  # before any thread
-    health = serve_health(shared, shared.metrics, shared.readiness.troubles)
-    log.info(
-        "worker started",
-        bundle=bundle.manifest.name,
-        version=bundle.manifest.version,
-        policy=policies.version,
-        delivery=settings.publish.delivery,
-        group=settings.kafka.group_id,
-        slot=settings.slot,
-        health_port=health.port,
-    )
-    prepare = Prepare(settings.limits, tokenise)
-    score = within(settings.scoring.time_limit_s, scorer)
-    rooms = Rooms(Intake(shared), prepare, score, judge, publish)
-    spare_windows(settings.intake.max_messages)
-    run(rooms, shared)
+    with _scorer(bundle, settings, tokenise, shared.pulse) as score:  # before any thread
+        health = serve_health(shared, shared.metrics, shared.readiness.troubles)
+        log.info(
+            "worker started",
+            bundle=bundle.manifest.name,
+            version=bundle.manifest.version,
+            policy=policies.version,
+            delivery=settings.publish.delivery,
+            group=settings.kafka.group_id,
+            slot=settings.slot,
+            health_port=health.port,
+        )
+        prepare = Prepare(settings.limits, tokenise)
+        rooms = Rooms(Intake(shared), prepare, score, judge, publish)
+        spare_windows(settings.intake.max_messages)
+        run(rooms, shared)
     log.info("worker stopped")
+
+
+@contextmanager
+def _scorer(
+    bundle: Bundle, settings: Settings, tokenise: Tokeniser, pulse: Pulse
+) -> Iterator[Score]:
+    """Load what scores windows, each within the time limit."""
+    scoring = settings.scoring
+    usual = load_scorer(bundle, scoring, tokenise, pulse)
+
+    def load_alone() -> Score:
+        alone = load_for_alone(usual, bundle, scoring, tokenise, pulse)
+        return within(scoring.time_limit_s, alone)
+
+    with careful(scoring.crash_record, within(scoring.time_limit_s, usual), load_alone) as score:
+        yield score
 
 
 def tokeniser(bundle: Bundle, settings: Settings) -> BundleTokeniser:

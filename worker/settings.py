@@ -261,6 +261,12 @@ class ScoringSettings(Section):
         description="A window that the engine has not scored after so long ends the process; so "
         "does an engine that is not loaded after so long.",
     )
+    crash_record: Path | None = Field(
+        default=None,
+        description="A file that outlives the process, by which a comment that ends processes is "
+        "found and held: over a window that ended two its comments are scored alone on the CPU. "
+        "One a worker. Without it such a comment stops its partition.",
+    )
 
 
 class PublishSettings(Section):

@@ -6,10 +6,10 @@ A window is never changed in place: each room makes the next form from the one i
 given, so that two threads can hold two forms of one window without a lock.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from time import monotonic
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,6 +104,28 @@ class Prepared:
     entries: Sequence[Entry]
     pieces: Sequence[Sequence[int]]
     seconds: float
+
+    def of(self, rows: Iterable[tuple[Record, Entry]]) -> Self:
+        """Return the window of these of its records, with the pieces that their entries need."""
+        records: list[Record] = []
+        entries: list[Entry] = []
+        pieces: list[Sequence[int]] = []
+        for record, entry in rows:
+            records.append(record)
+            if isinstance(entry, Comment):
+                entries.append(
+                    replace(entry, pieces=range(len(pieces), len(pieces) + len(entry.pieces)))
+                )
+                pieces.extend(self.pieces[place] for place in entry.pieces)
+            else:
+                entries.append(entry)
+        fetched = replace(self.fetched, records=records)
+        return replace(self, fetched=fetched, entries=entries, pieces=pieces)
+
+    @property
+    def rows(self) -> Iterable[tuple[Record, Entry]]:
+        """Each record beside its entry."""
+        return zip(self.fetched.records, self.entries, strict=True)
 
 
 @dataclass(frozen=True, slots=True)

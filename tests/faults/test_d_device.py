@@ -1,11 +1,12 @@
 """D1 to D3: a device whose memory is full, that broke, or that is slow or hangs.
 
 The stub raises what a real engine raises, behind the worker's own scorer; the halves that need a
-GPU are the torch engine's tests.
+GPU are in tests/worker/test_gpu_faults.py.
 """
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from signal import SIGKILL
 from time import monotonic
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from faults.report import Row
 from rig.checker import payload
 from rig.stream import Stream, eventually
+from worker.scoring.crash_record import CONDEMNED_FROM
 
 pytestmark = pytest.mark.broker
 
@@ -116,6 +118,33 @@ def test_d2_a_device_that_broke_ends_the_process_and_condemns_nobody(
     for stream in streams:
         finish(row, stream)
         assert stream.read(stream.topics.dead_letters) == []
+
+
+@pytest.mark.row("D2")
+def test_d2_a_comment_over_which_the_engine_crashes_is_found_and_held(
+    row: Row, make_stream: MakeStream
+) -> None:
+    """By processes that remember what was on the device when the one before ended; no other is."""
+    stream = make_stream(2)
+    poison = "a text over which the engine crashes"
+    stream.produce_comments(range(200))
+    value = b'{"id": "poison", "text": "%s"}' % poison.encode()
+    stream.produce([(b"poison", value, [])])
+    stream.produce_comments(range(200, 400))
+    for _ in range(CONDEMNED_FROM):
+        with stream.worker(POISON=poison) as worker:
+            assert worker.ended() == -SIGKILL
+            row.bit()
+    with stream.worker(POISON=poison) as worker:
+        stream.wait_until_judged()
+        assert worker.stop() == 0
+
+    scored_alone = [bool(each.events("comments are scored alone")) for each in stream.workers]
+    assert scored_alone == [False, False, True, True, False]
+    row.judged(stream.check())
+    [letter] = stream.read(stream.topics.dead_letters)
+    assert (letter.key, letter.value) == (b"poison", value)
+    assert dict(letter.headers)["tidegate.reason"] == b"not_scorable"
 
 
 @pytest.mark.row("D3")

@@ -257,6 +257,7 @@ class Stream:
             "INTAKE__MAX_MESSAGES": "100",
             "HEALTH__PORT": "0",
             "LOG__FORMAT": "json",
+            "SCORING__CRASH_RECORD": str(self.folder / f"crashes-{slot}.json"),
             **{f"TOPICS__{name.upper()}": topic for name, topic in self.topics},
         }
         environment = {name: v for name, v in os.environ.items() if not name.startswith("TIDEGATE")}

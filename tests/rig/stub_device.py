@@ -4,6 +4,8 @@ Windows pass the real micro-batches, so that a result that lands in the wrong ro
 that is full and a device that broke are raised as a real engine raises them.
 """
 
+import os
+import signal
 from collections.abc import Sequence
 from itertools import count
 from math import inf, log
@@ -32,6 +34,7 @@ class StubDevice:
         points: `micro_batch` is passed before each.
         seconds: that a window takes, at least.
         memory: padded tokens of the largest micro-batch that fits.
+        poison: a text that kills the process when it is scored.
     """
 
     description = "stub"
@@ -39,10 +42,18 @@ class StubDevice:
     requests = 1
     grid = GRID
 
-    def __init__(self, points: Points, seconds: float = 0, memory: int = BUDGET) -> None:
+    def __init__(
+        self,
+        points: Points,
+        seconds: float = 0,
+        memory: int = BUDGET,
+        poison: str | None = None,
+    ) -> None:
         self._points = points
         self._seconds = seconds
         self._memory = memory
+        self._poison = poison
+        self._poisoned: set[int] = set()  # written and read like the logits
         self._numbers = count(1)
         self._logits: dict[int, list[float]] = {}  # written by intake, read by the device's thread
 
@@ -59,11 +70,15 @@ class StubDevice:
             if ids.size > self._memory:
                 raise DeviceMemoryError("stub: out of memory")
         numbers = [ids[:, 0].tolist() for ids in rows]
+        if any(not self._poisoned.isdisjoint(batch) for batch in numbers):
+            os.kill(os.getpid(), signal.SIGKILL)
         return [np.array([self._logits.pop(n) for n in batch], np.float32) for batch in numbers]
 
     def _pieces(self, text: str) -> Pieces:
         number = next(self._numbers)
         self._logits[number] = [_logit(p) for p in stub_scores(text)]
+        if text == self._poison:
+            self._poisoned.add(number)
         words = text[: 16 * LONGEST].split()
         return Pieces(([number] * min(max(1, len(words)), LONGEST),), truncated=False)
 

@@ -5,6 +5,7 @@
 The points stand here, around the rooms and the producer, so that the worker itself knows
 nothing of them; `rig.points` says what can befall there. Besides, in the environment:
 
+    POISON         a text that kills the process when it is scored
     SCORE_S        how long the device takes for a window, at least
     COMMIT_S       how long a commit takes, at least
     MEMORY_TOKENS  padded tokens of the largest micro-batch that fits the device
@@ -40,6 +41,7 @@ from worker.policies import load_policies
 from worker.prepare import Prepare
 from worker.publish import ExactlyOnce, Publish
 from worker.run import heed_signals, serve_health
+from worker.scoring.careful import careful
 from worker.scoring.scorer import Scorer
 from worker.scoring.time_limit import within
 from worker.settings import load_settings
@@ -131,6 +133,7 @@ def main() -> None:
         points,
         float(os.environ.get("SCORE_S", "0")),
         int(os.environ.get("MEMORY_TOKENS", BUDGET)),
+        os.environ.get("POISON"),
     )
     prepare = Prepare(settings.limits, points.after(device.tokenise, "tokenised"))
     limited = within(settings.scoring.time_limit_s, Scorer(device, manifest, BUDGET))
@@ -146,9 +149,10 @@ def main() -> None:
         points.passed("scored")
         return result
 
-    rooms = Rooms(Intake(shared), prepared, scored, judge, publish)
-    spare_windows(settings.intake.max_messages)
-    run(rooms, shared)
+    with careful(settings.scoring.crash_record, scored, lambda: scored) as score:
+        rooms = Rooms(Intake(shared), prepared, score, judge, publish)
+        spare_windows(settings.intake.max_messages)
+        run(rooms, shared)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from schemas.wire import WireError, decode_comment
 from worker.bundle import open_bundle
 from worker.pulse import Pulse
 from worker.run import tokeniser
-from worker.scoring.load import int8_engine, load_scorer
+from worker.scoring.load import int8_engine, load_for_alone, load_scorer
 from worker.scoring.scorer import Scorer
 from worker.settings import EngineChoice, ScoringSettings, Settings
 from worker.tokenise import Tokeniser
@@ -70,6 +70,16 @@ def test_the_engine_beats_for_the_thread_that_asked_it(engine: EngineChoice) -> 
     device.join()
 
     assert pulse.stuck(after_s=-1) == ["MainThread", "device"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_comments_that_may_end_processes_need_no_other_engine(engine: EngineChoice) -> None:
+    """This one is on the CPU already, and a second one would take its memory twice."""
+    settings = Settings(scoring=ScoringSettings(engine=engine))
+    bundle = open_bundle(settings.bundle, allow_unsigned=False)
+    usual, tokenise = shipped(engine, Pulse())
+
+    assert load_for_alone(usual, bundle, settings.scoring, tokenise, Pulse()) is usual
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -26,10 +26,19 @@ from schemas.errors import BundleError, ScoringError, SettingsError
 from worker.batching import FLAT, Flat
 from worker.bundle import open_bundle
 from worker.pulse import Pulse
+from worker.scoring import torch_device
 from worker.scoring.engine import DeviceMemoryError
-from worker.scoring.load import load_scorer
+from worker.scoring.load import load_for_alone, load_scorer
 from worker.scoring.scorer import Scorer
-from worker.scoring.torch_device import Card, Found, TorchDevice, choose_device, look, starting
+from worker.scoring.torch_device import (
+    CPU_ALONE,
+    Card,
+    Found,
+    TorchDevice,
+    choose_device,
+    look,
+    starting,
+)
 from worker.scoring.torch_engine import flat_engine, load_torch_engine, why_padded
 from worker.scoring.torch_flat import TorchFlat
 from worker.settings import EngineChoice, ScoringSettings
@@ -74,11 +83,28 @@ def test_a_bundle_is_scored_as_its_model_scores_and_the_log_says_how(
     assert ready["golden_difference"] < 0.001
 
 
+def test_comments_that_may_end_processes_are_scored_on_the_cpu_whatever_else_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No GPU is looked for: it may be what breaks."""
+    bundle = open_bundle(str(write_bundle(tmp_path, tiny_classifier("bert"))), allow_unsigned=False)
+    tokenise = BundleTokeniser(tmp_path / "tokenizer.json", 64, overlap=8, most=4)
+    settings = ScoringSettings(engine=EngineChoice.TORCH)
+    usual = load_scorer(bundle, settings, tokenise, Pulse())
+    monkeypatch.setattr(torch_device, "look", lambda: pytest.fail("a GPU was looked for"))
+
+    alone = load_for_alone(usual, bundle, settings, tokenise, Pulse())
+
+    assert alone is not usual
+    texts = tokenise(["one comment"])[0].ids
+    assert np.allclose(alone.probabilities(texts), usual.probabilities(texts))
+
+
 def test_a_budget_that_holds_the_longest_piece_is_enough(tmp_path: Path) -> None:
     """Without padding a piece of 63 tokens takes 63, not 64."""
     write_bundle(tmp_path, tiny_classifier("bert", layers=1))
 
-    engine, _ = load_torch_engine(tmp_path, longest=63, budget=63, pulse=Pulse())
+    engine, _ = load_torch_engine(tmp_path, longest=63, budget=63, pulse=Pulse(), found=CPU_ALONE)
 
     assert (engine.grid, engine.budget) == (FLAT, 63)
 
@@ -89,7 +115,7 @@ def test_a_config_that_cannot_be_read_is_named(config: str, tmp_path: Path) -> N
     (tmp_path / "config.json").write_text(config)
 
     with pytest.raises(BundleError, match=r"config\.json: transformers cannot read it"):
-        load_torch_engine(tmp_path, longest=64, budget=None, pulse=Pulse())
+        load_torch_engine(tmp_path, longest=64, budget=None, pulse=Pulse(), found=CPU_ALONE)
 
 
 # -- errors of the device

@@ -35,6 +35,14 @@ def choose(bundle: Bundle, wanted: EngineChoice) -> Chosen:
     return Chosen(EngineChoice.TORCH, "a GPU is here") if no_gpu is None else _by_cpu(no_gpu)
 
 
+def choose_on_cpu(bundle: Bundle) -> Chosen:
+    """Choose the engine that scores on this CPU what ended processes on the device."""
+    why = "for comments that are scored alone"
+    if not bundle.has(INT8_MODEL):
+        return Chosen(EngineChoice.TORCH, f"{why}; the bundle has no {INT8_MODEL}")
+    return _by_cpu(why)
+
+
 def _why_no_gpu() -> str | None:
     """Return why no GPU can serve, or None: one can."""
     device = next(filter(Path.exists, _GPU_DEVICES), None)

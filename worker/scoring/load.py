@@ -13,7 +13,7 @@ from worker.batching import cost_of
 from worker.bundle import Bundle
 from worker.pulse import Pulse
 from worker.scoring import golden
-from worker.scoring.choice import Chosen, choose
+from worker.scoring.choice import Chosen, choose, choose_on_cpu
 from worker.scoring.engine import Engine
 from worker.scoring.scorer import Scorer
 from worker.scoring.time_limit import time_limit
@@ -43,9 +43,32 @@ def load_scorer(
         ScoringError: the engine cannot be loaded, or scores the golden comments wrongly.
         SettingsError: the engine is not installed, or the budget is too small.
     """
-    chosen = choose(bundle, settings.engine)
+    return _proved(choose(bundle, settings.engine), bundle, settings, tokenise, pulse)
+
+
+def load_for_alone(
+    usual: Scorer, bundle: Bundle, settings: ScoringSettings, tokenise: Tokeniser, pulse: Pulse
+) -> Scorer:
+    """Load a scorer on the CPU, for comments that may end processes; `usual` if it is on the CPU.
+
+    Called like `load_scorer`, and raises what that raises.
+    """
+    if choose(bundle, settings.engine).engine is not EngineChoice.TORCH:
+        return usual
+    return _proved(choose_on_cpu(bundle), bundle, settings, tokenise, pulse, on_cpu=True)
+
+
+def _proved(  # noqa: PLR0913 - what an engine is made of, and proved by
+    chosen: Chosen,
+    bundle: Bundle,
+    settings: ScoringSettings,
+    tokenise: Tokeniser,
+    pulse: Pulse,
+    *,
+    on_cpu: bool = False,
+) -> Scorer:
     with time_limit(settings.time_limit_s):
-        engine, why = _engine(chosen, bundle, settings, pulse)
+        engine, why = _engine(chosen, bundle, settings, pulse, on_cpu=on_cpu)
     budget = settings.budget or engine.budget
     longest = cost_of(bundle.manifest.max_length, engine.grid)
     if budget < longest:
@@ -68,12 +91,13 @@ def load_scorer(
 
 
 def _engine(
-    chosen: Chosen, bundle: Bundle, settings: ScoringSettings, pulse: Pulse
+    chosen: Chosen, bundle: Bundle, settings: ScoringSettings, pulse: Pulse, *, on_cpu: bool
 ) -> tuple[Engine, str]:
     """Load the engine that was chosen, and complete why."""
     _needs_installed(chosen)
     if chosen.engine is EngineChoice.TORCH:
-        return _torch(chosen.why, bundle, settings, pulse)
+        engine, layout = _torch(bundle, settings, pulse, on_cpu=on_cpu)
+        return engine, f"{chosen.why}; {layout}"
     _verify(bundle, INT8_MODEL)
     model = bundle.folder / INT8_MODEL
     return int8_engine(chosen.engine, model, settings.threads, pulse), chosen.why
@@ -115,13 +139,16 @@ def _loaded(engine: EngineChoice) -> Callable[[Path, int | None, Pulse], Engine]
     return OpenVinoInt8
 
 
-def _torch(why: str, bundle: Bundle, settings: ScoringSettings, pulse: Pulse) -> tuple[Engine, str]:
+def _torch(
+    bundle: Bundle, settings: ScoringSettings, pulse: Pulse, *, on_cpu: bool
+) -> tuple[Engine, str]:
     _verify(bundle, FLOAT_WEIGHTS)
-    from worker.scoring.torch_engine import load_torch_engine  # noqa: PLC0415 - seconds of torch
+    from worker.scoring.torch_device import CPU_ALONE, look  # noqa: PLC0415 - seconds of torch
+    from worker.scoring.torch_engine import load_torch_engine  # noqa: PLC0415 - the same
 
+    found = CPU_ALONE if on_cpu else look()
     longest = bundle.manifest.max_length
-    engine, layout = load_torch_engine(bundle.folder, longest, settings.budget, pulse)
-    return engine, f"{why}; {layout}"
+    return load_torch_engine(bundle.folder, longest, settings.budget, pulse, found)
 
 
 def _verify(bundle: Bundle, weights: str) -> None:

@@ -37,6 +37,9 @@ class Found(NamedTuple):
     hidden: bool  # somebody hides the cards from CUDA
 
 
+CPU_ALONE: Final = Found(None, "", driver=False, hidden=True)  # whatever else is here
+
+
 class TorchDevice(NamedTuple):
     """A device, the number type in which it computes, and the budget at which it is at its best."""
 

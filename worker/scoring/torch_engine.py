@@ -11,14 +11,14 @@ from worker.scoring.cuda_graphs import CudaCapture, Graphs, shapes
 from worker.scoring.engine import Engine
 from worker.scoring.flat_inputs import Eager
 from worker.scoring.flat_weights import FLAT, flat_encoder_of, heads_of
-from worker.scoring.torch_device import TorchDevice, choose_device, look, starting
+from worker.scoring.torch_device import Found, TorchDevice, choose_device, starting
 from worker.scoring.torch_flat import TorchFlat
 from worker.scoring.torch_float import TorchFloat
 from worker.scoring.varlen import attend_on_cpu, gpu_attention, missing_on_gpu
 
 
 def load_torch_engine(
-    folder: Path, longest: int, budget: int | None, pulse: Pulse
+    folder: Path, longest: int, budget: int | None, pulse: Pulse, found: Found
 ) -> tuple[Engine, str]:
     """Load the classifier of a folder on the best device, and say why in this way.
 
@@ -27,13 +27,13 @@ def load_torch_engine(
         longest: tokens of the longest piece.
         budget: what a micro-batch may cost, in tokens; None: what suits the device.
         pulse: beaten as micro-batches end.
+        found: the devices to choose from.
 
     Raises:
         BundleError: the folder holds no classifier that transformers can load.
         ScoringError: the model does not fit the GPU, or the GPU fails.
         SettingsError: a GPU is here, and torch cannot use it.
     """
-    found = look()
     device = choose_device(found)
     if budget is not None:
         device = device._replace(budget=budget)

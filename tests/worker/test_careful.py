@@ -1,0 +1,229 @@
+"""Comments that end processes are found over processes, and no other is condemned for them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.strategies import DataObject
+
+from rig.make import make_prepared, make_record, value_of
+from rig.stub import stub_score, stub_scores
+from schemas.dead_letter import Reason
+from schemas.errors import SettingsError
+from worker.scoring.careful import careful
+from worker.scoring.crash_record import CONDEMNED_FROM, MOST_CONDEMNED, CrashRecord
+from worker.window import Comment, Entry, Prepared, Record, Refusal, Scored
+
+Row = tuple[int, str]  # partition, text
+
+POISON = "poison"
+
+
+class Killed(BaseException):
+    """The process is gone: nothing that comes behind is done."""
+
+
+def records_of(rows: Sequence[Row]) -> list[Record]:
+    """Return records with these texts, each at the next offset of its partition."""
+    ends: dict[int, int] = {}
+    records = []
+    for partition, text in rows:
+        offset = ends.setdefault(partition, 0)
+        ends[partition] += 1
+        value = None if text == "erasure" else value_of(text)
+        records.append(make_record(offset, value, partition=partition))
+    return records
+
+
+class Device:
+    """A device that kills the process over a poison."""
+
+    def __init__(self) -> None:
+        self.killed = 0
+        self.sizes: list[int] = []  # of the windows that it was given
+
+    def __call__(self, window: Prepared) -> Scored:
+        """Score a window."""
+        comments = [entry for entry in window.entries if isinstance(entry, Comment)]
+        self.sizes.append(len(comments))
+        if any(entry.event.text.startswith(POISON) for entry in comments):
+            self.killed += 1
+            raise Killed
+        return stub_score(window)
+
+
+def process(file: Path, windows: Sequence[Sequence[Record]], device: Device) -> list[Scored]:
+    """Run a process over windows, until they end or it is killed; return what it scored."""
+    done: list[Scored] = []
+    try:
+        with careful(file, device, lambda: device) as score:
+            done.extend(score(make_prepared(window)) for window in windows)
+    except Killed:
+        return []
+    return done
+
+
+def outcomes(scored: Sequence[Scored]) -> list[tuple[Record, Entry, list[float] | None]]:
+    """Return each record with its entry and, where it is a comment, its scores."""
+    found = []
+    for window in scored:
+        scores = iter(window.scores.tolist())
+        for record, entry in window.prepared.rows:
+            found.append((record, entry, next(scores) if isinstance(entry, Comment) else None))
+        assert next(scores, None) is None
+    return found
+
+
+@st.composite
+def rows_with_poison(draw: st.DrawFn) -> list[Row]:
+    """Return rows of two partitions, up to three of them poison."""
+    rows = draw(
+        st.lists(st.tuples(st.integers(0, 1), st.sampled_from(["a", "b c", "erasure"])), max_size=9)
+    )
+    for number in range(draw(st.integers(0, 3))):
+        place = draw(st.integers(0, len(rows)))
+        rows.insert(place, (draw(st.integers(0, 1)), f"{POISON} {number}"))
+    return rows
+
+
+@given(rows=rows_with_poison(), data=st.data())
+def test_a_comment_that_ends_processes_is_held_and_every_other_is_scored(
+    rows: list[Row], data: DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """However windows are cut anew by each process, and however many such comments there are."""
+    file = tmp_path_factory.mktemp("careful") / "record"
+    records, device = records_of(rows), Device()
+    poisons = [text for _, text in rows if text.startswith(POISON)]
+    done: list[Scored] = []
+    while len(outcomes(done)) < len(records):
+        cuts = sorted(data.draw(st.sets(st.integers(1, len(records)), max_size=3)))
+        bounds = zip([0, *cuts], [*cuts, len(records)], strict=True)
+        windows = [records[a:b] for a, b in bounds if a < b]
+        done = process(file, windows, device)
+        assert device.killed <= CONDEMNED_FROM * len(poisons)
+
+    for (record, entry, scores), (_, text) in zip(outcomes(done), rows, strict=True):
+        assert record in records
+        if text.startswith(POISON):
+            assert isinstance(entry, Refusal)
+            assert entry.reason is Reason.NOT_SCORABLE
+            assert entry.comment_id == "c1"
+            assert text not in entry.detail
+        elif text != "erasure":
+            assert scores == pytest.approx(stub_scores(text))
+
+
+def test_over_a_window_that_ended_two_processes_comments_are_scored_alone(tmp_path: Path) -> None:
+    """By the scorer that is loaded for it, and for no other reason; the rest stays together."""
+    file, usual, alone = tmp_path / "record", Device(), Device()
+    records = records_of([(0, "a"), (0, "erasure"), (0, POISON), (0, "b"), (0, "c")])
+    later = [make_record(n, value_of("d")) for n in range(5, 9)]
+    for _ in range(2):
+        assert process(file, [records], usual) == []
+    assert usual.sizes == [4, 4]
+
+    with (
+        pytest.raises(Killed),
+        careful(file, usual, lambda: alone) as score,
+    ):
+        score(make_prepared(records))
+    assert alone.sizes == [1, 1]
+    assert process(file, [records], alone) == []  # the second time that it is alone
+    assert alone.sizes == [1, 1, 1]
+
+    with careful(file, usual, lambda: pytest.fail("nobody is suspected")) as score:
+        usual.sizes.clear()
+        score(make_prepared(records))
+        score(make_prepared(later))
+    assert usual.sizes == [3, 4]
+
+
+def test_an_end_that_has_another_cause_leaves_no_suspicion(tmp_path: Path) -> None:
+    """A broker that goes away while the device is at work says nothing about the comments."""
+    file = tmp_path / "record"
+    records = records_of([(0, "a")])
+    for _ in range(CONDEMNED_FROM + 1):
+        with CrashRecord(file) as record:
+            record.on_device(records).__enter__()  # and the main thread ends meanwhile
+
+    assert not CrashRecord(file).has_suspects
+
+
+def test_a_window_that_passes_is_suspected_no_longer(tmp_path: Path) -> None:
+    """What happened once was chance; what is left of the range stays under suspicion."""
+    file, device = tmp_path / "record", Device()
+    records = records_of([(0, "a"), (0, "b"), (0, POISON)])
+    for _ in range(2):
+        process(file, [records], device)
+    record = CrashRecord(file)
+    assert [record.suspected(r) for r in records] == [True, True, True]
+
+    record.passed(records[:2])
+
+    assert [record.suspected(r) for r in records] == [False, False, True]
+    assert [CrashRecord(file).suspected(r) for r in records] == [False, False, True]
+
+
+def test_a_file_that_cannot_be_read_is_begun_anew(tmp_path: Path) -> None:
+    """What it said is lost, and no reason not to work."""
+    file = tmp_path / "record"
+    file.write_bytes(b'{"suspects": [[["comments", 0], 7')
+
+    record = CrashRecord(file)
+
+    assert not record.has_suspects
+    with record.on_device(records_of([(0, "a")])):
+        pass
+
+
+def test_a_line_that_is_shorter_than_the_one_before_is_read_alone(tmp_path: Path) -> None:
+    """Nothing is cut off the file: a process could end between the two calls."""
+    file, device = tmp_path / "record", Device()
+    rows = [(partition, POISON) for partition in range(2)]
+    for _ in range(2):
+        process(file, [records_of(rows)], device)
+    CrashRecord(file).passed(records_of(rows[:1]))
+
+    assert [CrashRecord(file).suspected(r) for r in records_of(rows)] == [False, True]
+
+
+def test_no_more_are_remembered_than_a_file_should_hold(tmp_path: Path) -> None:
+    """The oldest was committed long ago."""
+    file = tmp_path / "record"
+    for offset in range(MOST_CONDEMNED + 2):
+        place = f'[["comments", 0], {offset}, {offset}, {CONDEMNED_FROM}]'
+        kept = CrashRecord(file)._condemned  # noqa: SLF001 - quicker than four ends for each
+        listed = ", ".join(f'[["comments", 0], {o}]' for _, o in kept)
+        file.write_text(f'{{"suspects": [{place}], "condemned": [{listed}]}}\n')
+
+    record = CrashRecord(file)
+
+    assert not record.condemned(make_record(1))
+    assert record.condemned(make_record(2))
+    assert record.condemned(make_record(MOST_CONDEMNED + 1))
+
+
+@pytest.mark.parametrize("name", ["", "no/such/folder/record"])
+def test_a_file_that_cannot_be_written_is_named(name: str, tmp_path: Path) -> None:
+    """At the start, by the setting."""
+    with pytest.raises(SettingsError, match="TIDEGATE_SCORING__CRASH_RECORD") as caught:
+        CrashRecord(tmp_path / name)
+    assert str(tmp_path / name) in caught.value.what
+
+
+def test_scores_stay_beside_their_comments_when_some_are_scored_alone(tmp_path: Path) -> None:
+    """The suspects come first on the device, not in what is published."""
+    file, device = tmp_path / "record", Device()
+    process(file, [records_of([(0, "a"), (1, POISON)])], device)
+    process(file, [records_of([(0, "a"), (1, POISON)])], device)
+    file.write_text(file.read_text().replace('["comments",1]', '["comments",7]'))
+    rows = [(1, "x"), (0, "y"), (1, "z"), (1, "erasure"), (0, "w")]
+
+    [scored] = process(file, [records_of(rows)], device)
+
+    texts = [text for _, text in rows if text != "erasure"]
+    assert np.allclose(scored.scores, [stub_scores(text) for text in texts])
+    assert device.sizes[-2:] == [1, 3]
