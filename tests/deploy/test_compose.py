@@ -166,6 +166,16 @@ def test_kafkas_data_outlive_its_container() -> None:
     assert path == kafka_properties()["log.dirs"] == "/var/lib/kafka/data"
 
 
+def test_what_ended_a_worker_is_known_to_the_next() -> None:
+    """The record lies on a named volume, at a path that any user of the image may write to."""
+    (volume,) = service("worker")["volumes"]
+    name, path = volume.split(":")
+    record = Path(service("worker")["environment"]["TIDEGATE_SCORING__CRASH_RECORD"])
+
+    assert name in yaml.safe_load(COMPOSE.read_text())["volumes"]
+    assert path == str(record.parent) == "/var/lib/tidegate"
+
+
 @pytest.mark.broker
 def test_a_real_kafka_starts_with_its_settings_and_takes_the_topics(
     tmp_path: Path,

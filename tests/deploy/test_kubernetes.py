@@ -256,6 +256,14 @@ def test_the_user_is_that_of_the_image() -> None:
     assert secret["optional"] is True
 
 
+def test_what_ended_a_container_is_known_to_the_next() -> None:
+    """The record lies on the volume that is the pod's, and is one worker's alone."""
+    record = Path(lines_of(BASE / "settings.env")["TIDEGATE_SCORING__CRASH_RECORD"])
+    mounts = {mount["mountPath"]: mount["name"] for mount in container()["volumeMounts"]}
+
+    assert mounts[str(record.parent)] == "scratch"
+
+
 def test_scratch_is_the_one_place_to_write() -> None:
     """The image's home and caches are under it; it is bounded, and gone with the pod."""
     mounts = {mount["name"]: mount for mount in container()["volumeMounts"]}

@@ -20,6 +20,7 @@ from worker.settings import NOT_OURS, PREFIX, SHIPPED_BUNDLE, Settings, setting_
 
 CONTAINERFILE = Path(__file__).parents[2] / "deploy" / "images" / "worker.Containerfile"
 SCRATCH = "/scratch"
+STATE = "/var/lib/tidegate"
 
 
 class Instruction(NamedTuple):
@@ -114,10 +115,10 @@ def test_packages_come_by_hash_and_never_as_source(root: Path) -> None:
 
 
 def test_the_last_stage_installs_nothing() -> None:
-    """No package manager ran there, so no compiler is there: it copies and makes a folder."""
+    """No package manager ran there, so no compiler is there: it copies and makes folders."""
     commands = [rest for name, rest in last_stage() if name == "RUN"]
 
-    assert commands == [f"install --directory --mode=1777 {SCRATCH}"]
+    assert commands == [f"install --directory --mode=1777 {SCRATCH} {STATE}"]
 
 
 def test_the_container_runs_one_worker_that_hears_sigterm() -> None:
