@@ -172,13 +172,15 @@ def _wrong(settings: Settings, admin: AdminClient, needed: Collection[TopicPlan]
     for plan in needed:
         if plan.name not in exist:
             yield f"topic {plan.name} does not exist, or this user may not see it"
-    configs = _configs(admin, [plan.name for plan in needed if plan.name in exist])
+    state = STATE & exist.keys()
+    configs = _configs(admin, sorted({plan.name for plan in needed} & exist.keys() | state))
     for plan in needed:
         if plan.name in configs:
             yield from _wrong_cleanup(plan, configs[plan.name])
-            _warn_of_weak_durability(plan.name, configs[plan.name])
+    for name, config in configs.items():
+        _warn_of_weak_durability(name, config)
     if len(metadata.brokers) > 1:  # a single one is somebody's laptop, and has nowhere to copy to
-        for name in sorted({plan.name for plan in needed} | STATE & exist.keys()):
+        for name in sorted({plan.name for plan in needed} | state):
             _warn_of_few_copies(name, exist.get(name), configs.get(name, {}))
     yield from _too_small(settings.topics, configs)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import structlog
 from confluent_kafka import TopicPartition
 
 from deploy.broker import LocalBroker
@@ -59,6 +60,25 @@ def test_dead_letters_must_hold_what_is_refused(make_stream: Callable[[int], Str
         check_topics(settings, admin_client(settings))
 
     assert stream.topics.dead_letters in caught.value.what
+
+
+def test_topics_of_the_cluster_itself_are_looked_at_too(
+    make_stream: Callable[[int], Stream],
+) -> None:
+    """Offsets that a late leader forgets are comments judged twice, or never."""
+    stream = make_stream(1)
+    with stream.worker() as worker:
+        worker.wait_for("partitions assigned")  # so that there are such topics
+    kafka = KafkaSettings(bootstrap_servers=stream.servers)
+    settings = Settings(kafka=kafka, topics=stream.topics)
+    stream.alter("__consumer_offsets", "unclean.leader.election.enable", "true")
+
+    with structlog.testing.capture_logs() as lines:
+        check_topics(settings, admin_client(settings))
+
+    stream.alter("__consumer_offsets", "unclean.leader.election.enable", "false")
+    warned = [line["topic"] for line in lines if "unclean leader election" in line["event"]]
+    assert warned == ["__consumer_offsets"]
 
 
 def test_topics_are_created_once_and_found_again(make_stream: Callable[[int], Stream]) -> None:
