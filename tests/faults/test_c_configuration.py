@@ -8,6 +8,7 @@ from socket import socket
 from typing import NamedTuple
 
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
@@ -18,7 +19,7 @@ from confluent_kafka.admin import (
 
 from deploy.broker import HOST
 from faults.report import Row
-from rig.stream import PATIENCE_S, Stream, Worker
+from rig.stream import PATIENCE_S, Stream, Worker, eventually
 from rig.streams import FAST_GROUPS, broker_with
 from schemas.bundle import INT8_MODEL, MANIFEST, TOKENIZER
 from worker.settings import SHIPPED_BUNDLE
@@ -108,6 +109,36 @@ def test_c1_a_bundle_that_is_wrong_is_refused_by_name(
         stream.wait_until_judged()
         assert successor.stop() == 0
     row.judged(stream.check())
+
+
+def test_c1_a_model_that_cannot_be_loaded_holds_up_no_transaction(
+    row: Row, make_plain_stream: MakeStream, tmp_path: Path
+) -> None:
+    """What a predecessor left open is ended first: readers wait for it, and models take long."""
+    stream = make_plain_stream(1)
+    predecessor = Producer(
+        {
+            "bootstrap.servers": stream.servers,
+            "transactional.id": f"{stream.name}-0",
+            "transaction.timeout.ms": 300_000,
+        }
+    )
+    predecessor.init_transactions(PATIENCE_S)
+    predecessor.begin_transaction()
+    predecessor.produce(stream.topics.verdicts, b"never committed", b"k")
+    predecessor.flush(PATIENCE_S)
+    assert not stream.no_transaction_is_open()
+    folder = tmp_path / "bundle"
+    shutil.copytree(SHIPPED_BUNDLE, folder, copy_function=link)
+    wrong_hash(folder)
+
+    with real_worker(stream, "0", folder) as worker:
+        assert worker.ended() == 1, worker.said
+        assert BUNDLES[wrong_hash] in worker.said
+        row.bit()
+
+    eventually(stream.no_transaction_is_open)
+    assert stream.read(stream.topics.verdicts) == []
 
 
 def link(source: str, target: str) -> str:

@@ -1,6 +1,6 @@
 """Intake's side of the group: callbacks that fail, properties, and protocols. No broker answers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from threading import Event
 from types import SimpleNamespace
@@ -18,8 +18,15 @@ from confluent_kafka import (
 )
 
 from schemas.errors import ClusterError, SettingsError
+from worker.claims import Claims
 from worker.intake import COMMITTED_CALLS, Intake, _why_not_kip_848
-from worker.settings import GroupProtocol, KafkaSettings, Settings
+from worker.settings import (
+    GroupProtocol,
+    IntakeSettings,
+    KafkaSettings,
+    PublishSettings,
+    Settings,
+)
 from worker.shared import Shared, Stop
 from worker.window import Claim, Partition
 
@@ -230,6 +237,39 @@ def test_a_worker_that_leaves_asks_for_no_offsets(intake: Intake) -> None:
     intake._after_call()  # noqa: SLF001 - nothing was asked for that this consumer has not
 
     assert given == [(3, OFFSET_END)]
+
+
+@pytest.mark.parametrize(
+    ("deadline_s", "max_poll_s", "waited_s"),
+    [(30, 300, 30), (30, 60, 15), (5, 60, 5)],
+)
+def test_a_revocation_never_waits_so_long_that_the_group_evicts_the_worker(
+    deadline_s: float, max_poll_s: float, waited_s: float
+) -> None:
+    """The callback stands in the thread that polls: a quarter of the interval is the most."""
+    settings = Settings(
+        kafka=KafkaSettings(bootstrap_servers=NOBODY),
+        publish=PublishSettings(revoke_deadline_s=deadline_s),
+        intake=IntakeSettings(max_poll_interval_s=max_poll_s),
+    )
+    found = Shared(settings, Stop(1), _Deadlines())
+    consumer = SimpleNamespace(consumer_group_metadata=object, incremental_unassign=lambda _: None)
+    with closing(Intake(found)) as intake:
+        intake._on_revoke(cast("Any", consumer), [TopicPartition("comments", 0)])  # noqa: SLF001
+        intake._after_call()  # noqa: SLF001
+
+    assert _Deadlines.seen == waited_s
+
+
+class _Deadlines(Claims):
+    """Claims that note how long they may keep partitions back."""
+
+    seen = 0.0
+
+    def revoke(self, partitions: Iterable[Partition], deadline_s: float) -> bool:
+        """Give partitions back, as ever."""
+        _Deadlines.seen = deadline_s
+        return super().revoke(partitions, deadline_s)
 
 
 def test_a_client_that_does_not_come_to_an_end_is_left_behind(
