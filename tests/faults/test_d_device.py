@@ -82,6 +82,7 @@ def test_d1_a_comment_that_does_not_fit_even_alone_is_held(
     assert {dict(d.headers)["tidegate.reason"] for d in outcomes.dead_letters} == {b"not_scorable"}
 
 
+@pytest.mark.slow_faults
 @pytest.mark.row("D1")
 def test_d1_a_device_without_any_memory_stops_the_worker(row: Row, make_stream: MakeStream) -> None:
     """Dead letters without end would be comments that nobody moderates: the breaker opens."""

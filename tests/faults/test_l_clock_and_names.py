@@ -72,6 +72,7 @@ def test_l1_without_names_a_worker_waits_and_comes_back(
     watch.close()
 
 
+@pytest.mark.slow_faults
 def test_l1_a_name_that_cannot_be_resolved_is_said_at_the_start(
     row: Row, elsewhere: Path, make_stream: Callable[[int], Stream], tmp_path: Path
 ) -> None:

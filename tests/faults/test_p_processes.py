@@ -377,6 +377,7 @@ def test_p4_two_workers_under_one_slot_never_mix(
     assert re.search(SAYS_WHY, ended.said)
 
 
+@pytest.mark.slow_faults
 @pytest.mark.row("P5")
 def test_p5_a_thread_that_dies_takes_the_process_with_it(row: Row, make_stream: MakeStream) -> None:
     """An error that nobody foresaw, in any of the three threads: non-zero, and nothing lost."""
