@@ -178,7 +178,7 @@ def test_while_the_broker_is_away_it_says_so_and_goes_on_afterwards(
 ) -> None:
     """503 at once, not ready, and no restart; what was answered 200 before and after is there."""
     stream = one_node.stream("api-rides-out", 3, tmp_path).create()
-    late = {"TIDEGATE_API__DEADLINE_S": 2}
+    late = {"TIDEGATE_API__DEADLINE_S": 2, "TIDEGATE_PUBLISH__TRANSACTION_TIMEOUT_S": 60}
     with serving(stream, tmp_path, late) as server, many_ask(server) as answered:
         eventually(partial(is_longer, answered, 20))
         one_node.node.kill()
@@ -204,7 +204,11 @@ def test_published_after_the_answer_it_answers_through_an_outage(
     """Nothing is lost but by a kill, and all is there by the time it has ended."""
     one_node.start()
     stream = one_node.stream("api-answers-first", 3, tmp_path).create()
-    after = {"TIDEGATE_API__PUBLISH": "after-answer"}
+    # A broker that is slow to start must not outlast the transaction that it was killed in.
+    after = {
+        "TIDEGATE_API__PUBLISH": "after-answer",
+        "TIDEGATE_PUBLISH__TRANSACTION_TIMEOUT_S": 60,
+    }
     with serving(stream, tmp_path, after) as server:
         with many_ask(server) as answered:
             eventually(partial(is_longer, answered, 20))
