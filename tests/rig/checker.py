@@ -10,6 +10,7 @@
 I4, on committed offsets, is asked of the group itself (`Stream.committed`).
 """
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -183,7 +184,9 @@ def _dead_letters_hold_their_record(
         if record is None:
             continue  # I1 says so
         own = [h for h in letter.headers if not h[0].startswith(HEADER_PREFIX)]
-        refused = b"sha256" in (dict(letter.headers)[f"{HEADER_PREFIX}detail"] or b"")
+        digest = hashlib.sha256(record.value or b"").hexdigest()
+        detail = dict(letter.headers)[f"{HEADER_PREFIX}detail"] or b""
+        refused = f"sha256 {digest}".encode() in detail  # by the broker: what came is left out
         came = (record.key, None, []) if refused else (record.key, record.value, [*record.headers])
         if (letter.key, letter.value, own) != came:
             yield f"I6 a dead letter is not what came: {place}"

@@ -1,5 +1,6 @@
 """The checker itself: every broken promise is caught, and an honest run is not."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,6 +9,7 @@ import pytest
 
 from rig.checker import Outcomes, payload, violations
 from rig.make import make_judged, make_record, value_of
+from schemas.dead_letter import HEADER_PREFIX
 from worker.settings import TopicSettings
 from worker.window import Partition, Record
 
@@ -67,6 +69,15 @@ def reencoded(outcomes: Outcomes) -> Outcomes:
     """Write a dead letter anew, as it was understood."""
     first, *rest = outcomes.dead_letters
     return replace(outcomes, dead_letters=[first._replace(value=b'"{broken"'), *rest])
+
+
+def emptied(outcomes: Outcomes) -> Outcomes:
+    """Leave a dead letter's payload out, as if the broker had refused it, and name another's."""
+    first, *rest = outcomes.dead_letters
+    detail = f"MSG_SIZE_TOO_LARGE; value of 7 bytes, sha256 {hashlib.sha256(b'other').hexdigest()}"
+    ours = dict(first.headers) | {f"{HEADER_PREFIX}detail": detail.encode()}
+    headers = [header for header in ours.items() if header[0].startswith(HEADER_PREFIX)]
+    return replace(outcomes, dead_letters=[first._replace(value=None, headers=headers), *rest])
 
 
 def one_header_less(outcomes: Outcomes) -> Outcomes:
@@ -131,6 +142,7 @@ BUGS: dict[str, tuple[str, Callable[[Outcomes], Outcomes]]] = {
     "a flag lost": ("I5", lambda o: replace(o, flags=o.flags[1:])),
     "a flag twice": ("I5", lambda o: replace(o, flags=[*o.flags, o.flags[0]])),
     "a dead letter re-encoded": ("I6", reencoded),
+    "a dead letter emptied": ("I6", emptied),
     "a repeated header lost": ("I6", one_header_less),
     "scores shifted by one": ("I7", shifted),
 }
