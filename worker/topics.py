@@ -238,7 +238,8 @@ def _configs(admin: AdminClient, names: list[str]) -> dict[str, dict[str, str]]:
         try:
             entries = future.result()
         except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            refused = error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+            if not refused and resource.name not in STATE:
                 raise ClusterError(f"topic {resource.name}: {error.args[0].str()}") from error
             log.warning("topic's settings cannot be read: not checked", topic=resource.name)
             continue

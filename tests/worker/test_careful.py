@@ -1,21 +1,32 @@
 """Comments that end processes are found over processes, and no other is condemned for them."""
 
+import errno
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
-from rig.make import make_prepared, make_record, value_of
+from rig.make import TIMESTAMP, make_prepared, make_record, value_of
 from rig.stub import stub_score, stub_scores
 from schemas.dead_letter import Reason
-from schemas.errors import SettingsError
+from schemas.errors import ScoringError, SettingsError
 from worker.scoring.careful import careful
-from worker.scoring.crash_record import CONDEMNED_FROM, MOST_CONDEMNED, CrashRecord
-from worker.window import Comment, Entry, Prepared, Record, Refusal, Scored
+from worker.scoring.crash_record import (
+    ALONE_FROM,
+    CONDEMNED_FROM,
+    MOST_CONDEMNED,
+    CrashRecord,
+    Kept,
+    Position,
+    Suspects,
+)
+from worker.window import Comment, Entry, Partition, Prepared, Record, Refusal, Scored
 
 Row = tuple[int, str]  # partition, text
 
@@ -134,8 +145,8 @@ def test_over_a_window_that_ended_two_processes_comments_are_scored_alone(tmp_pa
     assert process(file, [records], alone) == []  # the second time that it is alone
     assert alone.sizes == [1, 1, 1]
 
+    usual.sizes.clear()
     with careful(file, usual, lambda: pytest.fail("nobody is suspected")) as score:
-        usual.sizes.clear()
         score(make_prepared(records))
         score(make_prepared(later))
     assert usual.sizes == [3, 4]
@@ -147,9 +158,116 @@ def test_an_end_that_has_another_cause_leaves_no_suspicion(tmp_path: Path) -> No
     records = records_of([(0, "a")])
     for _ in range(CONDEMNED_FROM + 1):
         with CrashRecord(file) as record:
-            record.on_device(records).__enter__()  # and the main thread ends meanwhile
+            block = record.on_device(records)
+            block.__enter__()  # and the main thread ends meanwhile
 
-    assert not CrashRecord(file).has_suspects
+    with CrashRecord(file) as record:
+        assert not record.has_suspects
+        assert not record.condemned(records[0])
+
+
+def test_a_device_that_does_not_come_back_is_an_end_whoever_asked_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Liveness fails long before the time limit: the process is told to end, and does."""
+    monkeypatch.setattr("worker.scoring.crash_record.HUNG_S", 0)
+    file = tmp_path / "record"
+    records = records_of([(0, "a"), (0, "b")])
+    for _ in range(ALONE_FROM):
+        with CrashRecord(file) as record:
+            block = record.on_device(records)
+            block.__enter__()
+
+    with CrashRecord(file) as record:
+        assert record.has_suspects
+
+
+def test_after_its_end_a_process_suspects_nobody(tmp_path: Path) -> None:
+    """Its device's thread may go on for a moment; what it does is nobody's business any more."""
+    file = tmp_path / "record"
+    records = records_of([(0, "a")])
+    for _ in range(ALONE_FROM):
+        with CrashRecord(file) as record:
+            pass
+        block = record.on_device(records)
+        block.__enter__()
+
+    with CrashRecord(file) as record:
+        assert not record.has_suspects
+
+
+def test_a_file_that_another_process_has_is_left_alone(tmp_path: Path) -> None:
+    """Two would take each other's windows for ends; the second goes on without."""
+    file = tmp_path / "record"
+    records = records_of([(0, "a")])
+    with CrashRecord(file) as first:
+        block = first.on_device(records)
+        block.__enter__()
+        before = file.read_bytes()
+
+        with CrashRecord(file) as second, second.on_device(records_of([(1, "b")])):
+            assert file.read_bytes() == before
+        assert not second.has_suspects
+
+
+def test_a_disk_that_is_full_stops_no_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Comments are scored without the record; that it is not kept is said once."""
+
+    def is_full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with (
+        CrashRecord(tmp_path / "record") as record,
+        structlog.testing.capture_logs() as lines,
+    ):
+        monkeypatch.setattr(os, "pwrite", is_full)
+        for _ in range(3):
+            with record.on_device(records_of([(0, "a")])):
+                pass
+
+    assert [line["event"] for line in lines] == ["crash record cannot be written: not used"]
+
+
+def test_a_range_without_comments_hides_no_culprit(tmp_path: Path) -> None:
+    """Erasures were on no device: what a process ended over is among the comments."""
+    file, device = tmp_path / "record", Device()
+    rows = [(0, "erasure"), (0, "erasure"), (1, POISON)]
+    later = [(0, "erasure"), (0, "erasure"), (0, "a"), (0, POISON)]
+    process(file, [records_of(rows)], device)
+    for _ in range(CONDEMNED_FROM):
+        assert process(file, [records_of(later)], device) == []
+
+    [scored] = process(file, [records_of(later)], device)
+    assert len(scored.scores) == 1
+
+
+def test_a_comment_of_another_topic_of_that_name_is_not_taken_for_it(tmp_path: Path) -> None:
+    """Offsets begin anew where a topic was deleted and made again; timestamps do not."""
+    file, device = tmp_path / "record", Device()
+    [poison] = records_of([(0, POISON)])
+    for _ in range(CONDEMNED_FROM):
+        process(file, [[poison]], device)
+
+    with CrashRecord(file) as record:
+        assert record.condemned(poison)
+        assert not record.condemned(poison._replace(timestamp=poison.timestamp + 1))
+
+
+def test_where_the_cpu_cannot_score_the_device_does(tmp_path: Path) -> None:
+    """What is suspected may long be another worker's: it is no reason not to start."""
+    file, device = tmp_path / "record", Device()
+    records = records_of([(0, POISON)])
+    for _ in range(ALONE_FROM):
+        process(file, [records], device)
+
+    def load_alone() -> Device:
+        raise ScoringError("no engine for this CPU")
+
+    with careful(file, device, load_alone) as score:
+        [scored] = [score(make_prepared(records_of([(1, "a")])))]
+    assert len(scored.scores) == 1
 
 
 def test_a_window_that_passes_is_suspected_no_longer(tmp_path: Path) -> None:
@@ -158,13 +276,13 @@ def test_a_window_that_passes_is_suspected_no_longer(tmp_path: Path) -> None:
     records = records_of([(0, "a"), (0, "b"), (0, POISON)])
     for _ in range(2):
         process(file, [records], device)
-    record = CrashRecord(file)
-    assert [record.suspected(r) for r in records] == [True, True, True]
+    with CrashRecord(file) as record:
+        assert [record.suspected(r) for r in records] == [True, True, True]
+        record.passed(records[:2])
+        assert [record.suspected(r) for r in records] == [False, False, True]
 
-    record.passed(records[:2])
-
-    assert [record.suspected(r) for r in records] == [False, False, True]
-    assert [CrashRecord(file).suspected(r) for r in records] == [False, False, True]
+    with CrashRecord(file) as record:
+        assert [record.suspected(r) for r in records] == [False, False, True]
 
 
 def test_a_file_that_cannot_be_read_is_begun_anew(tmp_path: Path) -> None:
@@ -172,11 +290,10 @@ def test_a_file_that_cannot_be_read_is_begun_anew(tmp_path: Path) -> None:
     file = tmp_path / "record"
     file.write_bytes(b'{"suspects": [[["comments", 0], 7')
 
-    record = CrashRecord(file)
-
-    assert not record.has_suspects
-    with record.on_device(records_of([(0, "a")])):
-        pass
+    with CrashRecord(file) as record:
+        assert not record.has_suspects
+        with record.on_device(records_of([(0, "a")])):
+            pass
 
 
 def test_a_line_that_is_shorter_than_the_one_before_is_read_alone(tmp_path: Path) -> None:
@@ -185,25 +302,25 @@ def test_a_line_that_is_shorter_than_the_one_before_is_read_alone(tmp_path: Path
     rows = [(partition, POISON) for partition in range(2)]
     for _ in range(2):
         process(file, [records_of(rows)], device)
-    CrashRecord(file).passed(records_of(rows[:1]))
+    with CrashRecord(file) as record:
+        record.passed(records_of(rows[:1]))
 
-    assert [CrashRecord(file).suspected(r) for r in records_of(rows)] == [False, True]
+    with CrashRecord(file) as record:
+        assert [record.suspected(r) for r in records_of(rows)] == [False, True]
 
 
 def test_no_more_are_remembered_than_a_file_should_hold(tmp_path: Path) -> None:
     """The oldest was committed long ago."""
-    file = tmp_path / "record"
-    for offset in range(MOST_CONDEMNED + 2):
-        place = f'[["comments", 0], {offset}, {offset}, {CONDEMNED_FROM}]'
-        kept = CrashRecord(file)._condemned  # noqa: SLF001 - quicker than four ends for each
-        listed = ", ".join(f'[["comments", 0], {o}]' for _, o in kept)
-        file.write_text(f'{{"suspects": [{place}], "condemned": [{listed}]}}\n')
+    file, place = tmp_path / "record", Partition("comments", 0)
+    condemned = [Position(place, offset, TIMESTAMP) for offset in range(MOST_CONDEMNED)]
+    proven = Suspects(place, MOST_CONDEMNED, MOST_CONDEMNED, TIMESTAMP, CONDEMNED_FROM)
+    file.write_text(Kept(suspects=[proven], condemned=condemned).model_dump_json() + "\n")
 
-    record = CrashRecord(file)
-
-    assert not record.condemned(make_record(1))
-    assert record.condemned(make_record(2))
-    assert record.condemned(make_record(MOST_CONDEMNED + 1))
+    for _ in range(2):
+        with CrashRecord(file) as record:
+            assert not record.condemned(make_record(0))
+            assert record.condemned(make_record(1))
+            assert record.condemned(make_record(MOST_CONDEMNED))
 
 
 @pytest.mark.parametrize("name", ["", "no/such/folder/record"])

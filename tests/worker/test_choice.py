@@ -44,7 +44,7 @@ def on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Machine], N
         monkeypatch.setattr("worker.scoring.choice._GPU_DEVICES", devices)
         monkeypatch.setattr("worker.scoring.choice._NVIDIA", devices[0])
         monkeypatch.setattr(
-            "worker.scoring.choice._torch_finds_a_gpu", lambda: machine.torch_finds_it
+            "worker.scoring.choice.torch_finds_a_gpu", lambda: machine.torch_finds_it
         )
         monkeypatch.setattr("worker.scoring.vnni.CPU_INFO", info)
         monkeypatch.setattr("platform.machine", lambda: "x86_64")

@@ -86,13 +86,15 @@ def test_a_bundle_is_scored_as_its_model_scores_and_the_log_says_how(
 def test_comments_that_may_end_processes_are_scored_on_the_cpu_whatever_else_is_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No GPU is looked for: it may be what breaks."""
+    """No GPU is taken: it may be what breaks."""
     bundle = open_bundle(str(write_bundle(tmp_path, tiny_classifier("bert"))), allow_unsigned=False)
     tokenise = BundleTokeniser(tmp_path / "tokenizer.json", 64, overlap=8, most=4)
     settings = ScoringSettings(engine=EngineChoice.TORCH)
     usual = load_scorer(bundle, settings, tokenise, Pulse())
-    monkeypatch.setattr(torch_device, "look", lambda: pytest.fail("a GPU was looked for"))
 
+    assert load_for_alone(usual, bundle, settings, tokenise, Pulse()) is usual  # on the CPU already
+    monkeypatch.setattr("worker.scoring.load.torch_finds_a_gpu", lambda: True)
+    monkeypatch.setattr(torch_device, "look", lambda: pytest.fail("a GPU was looked for"))
     alone = load_for_alone(usual, bundle, settings, tokenise, Pulse())
 
     assert alone is not usual

@@ -16,6 +16,7 @@ import numpy as np
 import structlog
 
 from schemas.dead_letter import Reason
+from schemas.errors import TidegateError
 from worker.scoring.crash_record import CrashRecord
 from worker.window import Comment, Entry, Prepared, Probabilities, Record, Refusal, Scored
 
@@ -42,7 +43,13 @@ def careful(file: Path | None, usual: Score, load_alone: Callable[[], Score]) ->
         yield usual
         return
     with CrashRecord(file) as record:
-        yield Careful(usual, load_alone() if record.has_suspects else usual, record)
+        alone = usual
+        if record.has_suspects:
+            try:
+                alone = load_alone()
+            except TidegateError as error:  # what is suspected may long be another worker's
+                log.warning("comments are scored alone on the same device", why=error.what)
+        yield Careful(usual, alone, record)
 
 
 class Careful:
@@ -82,10 +89,10 @@ class Careful:
         return isinstance(entry, Comment) and self._record.suspected(record)
 
     def _together(self, window: Prepared) -> Scored:
-        records = window.fetched.records
-        with self._record.on_device(records):
+        comments = [record for record, entry in window.rows if isinstance(entry, Comment)]
+        with self._record.on_device(comments):
             scored = self._usual(window)
-        self._record.passed(records)
+        self._record.passed(comments)
         return scored
 
     def _by_itself(self, window: Prepared) -> Probabilities:

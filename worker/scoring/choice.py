@@ -52,12 +52,13 @@ def _why_no_gpu() -> str | None:
         return "the GPU is hidden (CUDA_VISIBLE_DEVICES)"
     if importlib.util.find_spec("torch") is None:
         return "a GPU is here, but torch is not installed"
-    if device != _NVIDIA and not _torch_finds_a_gpu():
+    if device != _NVIDIA and not torch_finds_a_gpu():
         return f"{device} is here, but torch finds no GPU"
     return None
 
 
-def _torch_finds_a_gpu() -> bool:
+def torch_finds_a_gpu() -> bool:
+    """Say whether torch would compute on a GPU; imports torch."""
     import torch  # noqa: PLC0415 - seconds, spent only where there may be one
 
     return torch.cuda.is_available()

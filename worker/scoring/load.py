@@ -13,7 +13,7 @@ from worker.batching import cost_of
 from worker.bundle import Bundle
 from worker.pulse import Pulse
 from worker.scoring import golden
-from worker.scoring.choice import Chosen, choose, choose_on_cpu
+from worker.scoring.choice import Chosen, choose, choose_on_cpu, torch_finds_a_gpu
 from worker.scoring.engine import Engine
 from worker.scoring.scorer import Scorer
 from worker.scoring.time_limit import time_limit
@@ -53,7 +53,7 @@ def load_for_alone(
 
     Called like `load_scorer`, and raises what that raises.
     """
-    if choose(bundle, settings.engine).engine is not EngineChoice.TORCH:
+    if choose(bundle, settings.engine).engine is not EngineChoice.TORCH or not torch_finds_a_gpu():
         return usual
     return _proved(choose_on_cpu(bundle), bundle, settings, tokenise, pulse, on_cpu=True)
 
