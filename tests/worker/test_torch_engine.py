@@ -102,6 +102,23 @@ def test_comments_that_may_end_processes_are_scored_on_the_cpu_whatever_else_is_
     assert np.allclose(alone.probabilities(texts), usual.probabilities(texts))
 
 
+def test_a_budget_is_never_less_than_a_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine's own grows with the bundle; one that was set is named."""
+    bundle = open_bundle(str(write_bundle(tmp_path, tiny_classifier("bert"))), allow_unsigned=False)
+    tokenise = BundleTokeniser(tmp_path / "tokenizer.json", 64, overlap=8, most=4)
+    monkeypatch.setattr(torch_device, "CPU_BUDGET", 32)
+
+    with structlog.testing.capture_logs() as logs:
+        load_scorer(bundle, ScoringSettings(engine=EngineChoice.TORCH), tokenise, Pulse())
+    assert logs[-1]["budget"] == 64
+
+    settings = ScoringSettings(engine=EngineChoice.TORCH, budget=63)
+    with pytest.raises(SettingsError, match=r"BUDGET is 63 tokens, .* takes 64"):
+        load_scorer(bundle, settings, tokenise, Pulse())
+
+
 def test_a_budget_that_holds_the_longest_piece_is_enough(tmp_path: Path) -> None:
     """Without padding a piece of 63 tokens takes 63, not 64."""
     write_bundle(tmp_path, tiny_classifier("bert", layers=1))

@@ -69,8 +69,8 @@ def _proved(  # noqa: PLR0913 - what an engine is made of, and proved by
 ) -> Scorer:
     with time_limit(settings.time_limit_s):
         engine, why = _engine(chosen, bundle, settings, pulse, on_cpu=on_cpu)
-    budget = settings.budget or engine.budget
     longest = cost_of(bundle.manifest.max_length, engine.grid)
+    budget = settings.budget or max(engine.budget, longest)
     if budget < longest:
         raise SettingsError(
             f"TIDEGATE_SCORING__BUDGET is {budget} tokens, a piece of this bundle takes {longest}",
