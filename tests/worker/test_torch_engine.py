@@ -238,6 +238,17 @@ def test_a_model_that_does_not_fit_says_how_much_was_free() -> None:
     assert "TIDEGATE_SCORING__BUDGET below 16384" in (caught.value.hint or "")
 
 
+def test_a_budget_for_which_no_memory_is_taken_yet_is_not_blamed() -> None:
+    """Laid out in rows a model takes memory as micro-batches come, and halves them."""
+    with (
+        pytest.raises(ScoringError, match=r"the model does not fit: 79\.0 of") as caught,
+        starting(H100),
+    ):
+        raise torch.OutOfMemoryError
+
+    assert "BUDGET" not in (caught.value.hint or "")
+
+
 def test_a_gpu_that_fails_at_the_start_is_named() -> None:
     """With what CUDA said."""
     with (

@@ -92,12 +92,12 @@ def choose_device(found: Found) -> TorchDevice:
 
 
 @contextmanager
-def starting(card: Card | None, budget: int) -> Iterator[None]:
+def starting(card: Card | None, budget: int | None = None) -> Iterator[None]:
     """Say what is missing when a model does not start on a GPU.
 
     Args:
         card: the GPU, if there is one.
-        budget: tokens of the largest micro-batch.
+        budget: tokens of the largest micro-batch, where memory for it is taken at the start.
 
     Raises:
         ScoringError: it has too little memory, or fails.
@@ -109,8 +109,12 @@ def starting(card: Card | None, budget: int) -> Iterator[None]:
             raise
         if not isinstance(error, torch.OutOfMemoryError):
             raise ScoringError(f"{card.name}: the model does not start: {error}", ON_CPU) from error
+        free = f"{card.free / GIB:.1f} of {card.memory / GIB:.1f} GiB were free"
+        if budget is None:
+            what, smaller = "the model does not fit", ""
+        else:
+            what = f"model and micro-batches of {budget:,} tokens do not fit"
+            smaller = f"set TIDEGATE_SCORING__BUDGET below {budget}, "
         raise ScoringError(
-            f"{card.name}: model and micro-batches of {budget:,} tokens do not fit: "
-            f"{card.free / GIB:.1f} of {card.memory / GIB:.1f} GiB were free",
-            f"set TIDEGATE_SCORING__BUDGET below {budget}, free the GPU of others, or {ON_CPU}",
+            f"{card.name}: {what}: {free}", f"{smaller}free the GPU of others, or {ON_CPU}"
         ) from error

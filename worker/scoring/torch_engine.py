@@ -40,7 +40,7 @@ def load_torch_engine(
     config = read_config(folder)
     obstacle = why_padded(config, device)
     if obstacle is not None:
-        with starting(found.card, device.budget):
+        with starting(found.card):
             model = read_classifier(folder, config, device.dtype)
             return TorchFloat(model, device, pulse), f"padded: {obstacle}"
     with starting(found.card, device.budget):
