@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 ALONE_FROM: Final = 2  # processes that ended over a window: its comments are scored alone
 CONDEMNED_FROM: Final = 4  # that ended over one comment, two of them while it was alone
-MOST_CONDEMNED: Final = 1_000  # the oldest are forgotten: they were committed long ago
+MOST_CONDEMNED: Final = 100  # the oldest are forgotten: they were committed long ago
 HUNG_S: Final = 5.0  # on the device, when the process gives up waiting for it
 
 
@@ -100,7 +100,7 @@ class CrashRecord:
         proven = [Position(s.partition, s.first, s.timestamp) for s in kept.suspects if _proven(s)]
         # Where one is proven, what stood beside it on the device is suspected no longer.
         self._suspects = {} if proven else {s.partition: s for s in kept.suspects}
-        self._condemned = [*kept.condemned, *proven][-MOST_CONDEMNED:]
+        self._condemned = dict.fromkeys([*kept.condemned, *proven][-MOST_CONDEMNED:])
         for suspects in kept.suspects:
             log.warning("processes ended over comments", **_named(suspects))
         self._write(self._suspects)
@@ -121,7 +121,7 @@ class CrashRecord:
 
     def condemned(self, record: Record) -> bool:
         """Say whether a comment is not to be scored: it ends processes."""
-        return (record.partition, record.offset, record.timestamp) in self._condemned
+        return Position(record.partition, record.offset, record.timestamp) in self._condemned
 
     @contextmanager
     def on_device(self, comments: Sequence[Record]) -> Iterator[None]:
@@ -185,7 +185,7 @@ class CrashRecord:
 
     def _write(self, suspects: Mapping[Partition, Suspects]) -> None:
         """Replace the line in one call; behind its end may stand what is left of a longer one."""
-        kept = Kept(suspects=[*suspects.values()], condemned=self._condemned)
+        kept = Kept(suspects=[*suspects.values()], condemned=[*self._condemned])
         line = kept.model_dump_json().encode() + b"\n"
         with self._lock:
             if self._closed:
