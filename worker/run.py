@@ -2,8 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from types import FrameType
 from typing import Final
 
@@ -75,10 +74,9 @@ def run_worker(settings: Settings) -> None:
     log.info("worker stopped")
 
 
-@contextmanager
 def _scorer(
     bundle: Bundle, settings: Settings, tokenise: Tokeniser, pulse: Pulse
-) -> Iterator[Score]:
+) -> AbstractContextManager[Score]:
     """Load what scores windows, each within the time limit."""
     scoring = settings.scoring
     usual = load_scorer(bundle, scoring, tokenise, pulse)
@@ -87,8 +85,7 @@ def _scorer(
         alone = load_for_alone(usual, bundle, scoring, tokenise, pulse)
         return within(scoring.time_limit_s, alone)
 
-    with careful(scoring.crash_record, within(scoring.time_limit_s, usual), load_alone) as score:
-        yield score
+    return careful(scoring.crash_record, within(scoring.time_limit_s, usual), load_alone)
 
 
 def tokeniser(bundle: Bundle, settings: Settings) -> BundleTokeniser:

@@ -28,6 +28,8 @@ pytestmark = [pytest.mark.broker, pytest.mark.row("C1")]
 
 MakeStream = Callable[[int], Stream]
 
+REAL = ("deploy.cli", "worker")  # what users start
+
 USER, PASSWORD = "worker", "not-a-secret"
 
 # A second door for those who sign in. Whoever comes by the first may do anything.
@@ -141,6 +143,21 @@ def test_c1_a_model_that_cannot_be_loaded_holds_up_no_transaction(
     assert stream.read(stream.topics.verdicts) == []
 
 
+def test_c1_a_crash_record_that_cannot_be_written_is_named(
+    row: Row, make_plain_stream: MakeStream, tmp_path: Path
+) -> None:
+    """Before a comment is fetched: whoever names it wants it kept."""
+    stream = make_plain_stream(1)
+    stream.produce_comments(range(50))
+    record = tmp_path / "no" / "such" / "folder" / "record"
+
+    with stream.worker("0", *REAL, TIDEGATE_SCORING__CRASH_RECORD=record) as worker:
+        assert worker.ended() == 1, worker.said
+        assert f"TIDEGATE_SCORING__CRASH_RECORD: {record}" in worker.said
+        row.bit()
+    assert stream.committed() == {0: 0}
+
+
 def link(source: str, target: str) -> str:
     """Copy a file without its bytes."""
     Path(target).hardlink_to(source)
@@ -149,7 +166,7 @@ def link(source: str, target: str) -> str:
 
 def real_worker(stream: Stream, slot: str, bundle: Path) -> Worker:
     """Start the worker that users start."""
-    return stream.worker(slot, "deploy.cli", "worker", TIDEGATE_BUNDLE=bundle)
+    return stream.worker(slot, *REAL, TIDEGATE_BUNDLE=bundle)
 
 
 # -- rights

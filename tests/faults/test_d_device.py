@@ -184,3 +184,20 @@ def test_d3_a_slow_device_keeps_its_partitions_and_a_hung_one_fails_liveness_and
 
     row.judged(slow.check())
     finish(row, hung)
+
+
+@pytest.mark.row("D3")
+def test_d3_a_hung_device_is_remembered_by_whoever_comes_next(
+    row: Row, make_stream: MakeStream
+) -> None:
+    """Liveness has the worker told to end long before the time limit: that, too, is an end."""
+    stream = make_stream(1)
+    stream.produce_comments(range(300))
+    with stream.worker(HANG_AT="micro_batch", TIDEGATE_PUBLISH__DRAIN_S=1) as hung:
+        hung.wait_for("on the device")
+        assert hung.stop() == 1
+        row.bit()
+
+    finish(row, stream)
+    (said,) = stream.workers[-1].events("processes ended over comments")
+    assert (said["first_offset"], said["ends"]) == (0, 1)

@@ -243,6 +243,20 @@ def test_a_range_without_comments_hides_no_culprit(tmp_path: Path) -> None:
     assert len(scored.scores) == 1
 
 
+def test_comments_that_are_gone_hide_no_culprit(tmp_path: Path) -> None:
+    """What was suspected has expired: an end over those around it narrows nothing down."""
+    file, device = tmp_path / "record", Device()
+    gone = [make_record(offset, value_of(POISON)) for offset in (8, 12)]
+    around = [make_record(5, value_of("a")), make_record(20, value_of(POISON))]
+    for _ in range(ALONE_FROM):
+        process(file, [gone], device)
+    for _ in range(CONDEMNED_FROM):
+        assert process(file, [around], device) == []
+
+    [scored] = process(file, [around], device)
+    assert len(scored.scores) == 1
+
+
 def test_a_comment_of_another_topic_of_that_name_is_not_taken_for_it(tmp_path: Path) -> None:
     """Offsets begin anew where a topic was deleted and made again; timestamps do not."""
     file, device = tmp_path / "record", Device()
@@ -266,7 +280,7 @@ def test_where_the_cpu_cannot_score_the_device_does(tmp_path: Path) -> None:
         raise ScoringError("no engine for this CPU")
 
     with careful(file, device, load_alone) as score:
-        [scored] = [score(make_prepared(records_of([(1, "a")])))]
+        scored = score(make_prepared(records_of([(1, "a")])))
     assert len(scored.scores) == 1
 
 

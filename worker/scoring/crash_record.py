@@ -139,17 +139,17 @@ class CrashRecord:
     def _would_be(self, comments: Sequence[Record]) -> dict[Partition, Suspects]:
         """Return whom to suspect should the process end over these.
 
-        A comment that is to be scored alone is narrowed down to by that alone.
+        A suspicion that has comments scored alone is narrowed by a comment that is alone, and by
+        nothing else.
         """
         alone = len(comments) == 1
-        found = {}
-        for partition, suspects in _ranges(comments).items():
+        found = _ranges(comments)
+        for partition, suspects in found.items():
             before = self._suspects.get(partition)
-            narrows = before is not None and suspects.overlaps(before)
-            if before is not None and narrows and (alone or before.ends < ALONE_FROM):
+            if before is None or not suspects.overlaps(before):
+                continue
+            if alone or before.ends < ALONE_FROM:
                 found[partition] = suspects.narrowed(before)
-            else:
-                found[partition] = suspects
         return found
 
     def passed(self, comments: Sequence[Record]) -> None:
