@@ -14,10 +14,11 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
-from schemas.bundle import MANIFEST, BundleManifest, read_manifest
+from schemas.bundle import FLOAT_WEIGHTS, MANIFEST, BundleManifest, read_manifest
 from schemas.errors import TrainingError
 from trainer.normalise import with_cleaning
 from trainer.pretrained import fast_tokenizer, pretrained
+from trainer.restore import float_weights
 from trainer.say import say
 
 DEFAULT_BASE: Final = "all-MiniLM-L6-v2"
@@ -74,10 +75,18 @@ def base_name(base: str | None) -> str:
 def load_model(base: str | None, labels: Sequence[str]) -> PreTrainedModel:
     """Load the base with a fresh head; weights from safetensors only, no code of the model's.
 
+    A base that is a bundle keeps its head. One without float weights, as it is shipped, has them
+    read back from its int8 file.
+
     Raises:
-        TrainingError: the base cannot be loaded, or is no encoder.
+        BundleError: it is a bundle, and was changed.
+        TrainingError: the base cannot be loaded, is no encoder, or is a bundle of other labels.
     """
-    _refuse_other_than_encoder(base)
+    if bundle := bundle_at(base):
+        _refuse_other_labels(base_folder(base), bundle, labels)
+    config = _refuse_other_than_encoder(base)
+    if bundle and not (Path(base_folder(base)) / FLOAT_WEIGHTS).is_file():
+        return _restored(Path(base_folder(base)), config)
     model: PreTrainedModel = _loaded(
         AutoModelForSequenceClassification,
         base,
@@ -136,7 +145,25 @@ def longest(model: PreTrainedModel) -> int | None:
     return most if most is None or first is None else most - first - 1
 
 
-def _refuse_other_than_encoder(base: str | None) -> None:
+def _restored(folder: Path, config: Any) -> PreTrainedModel:
+    auto: Any = AutoModelForSequenceClassification  # from_config has no types
+    model: PreTrainedModel = auto.from_config(config)
+    model.load_state_dict(float_weights(folder, config))
+    say(f"bundle {folder.name} has no {FLOAT_WEIGHTS}: its weights were read from its int8 file")
+    return model
+
+
+def _refuse_other_labels(base: str, bundle: BundleManifest, labels: Sequence[str]) -> None:
+    """Refuse a head whose logits would be taken for other labels' than it learnt."""
+    if tuple(bundle.labels) != tuple(labels):
+        raise TrainingError(
+            f"base {base} is a bundle of the labels {', '.join(bundle.labels)}; "
+            f"the files have {', '.join(labels)}",
+            "give files with the same labels, blank where they are not known",
+        )
+
+
+def _refuse_other_than_encoder(base: str | None) -> Any:
     """Refuse what reads one way only, or answers in words: no head on it sees a whole text."""
     config = _loaded(AutoConfig, base)
     learnt_from_gaps = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES
@@ -145,6 +172,7 @@ def _refuse_other_than_encoder(base: str | None) -> None:
             f"base {base_name(base)} is no encoder, but a {config.model_type}",
             "choose one such as BERT, DistilBERT, RoBERTa or ModernBERT",
         )
+    return config
 
 
 def _loaded(auto: Any, base: str | None, **settings: Any) -> Any:
