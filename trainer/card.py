@@ -144,6 +144,11 @@ def _origin(training: dict[str, Any]) -> list[str]:
     before, teacher, found = training.get("began_at"), training.get("teacher"), []
     if before:
         found.append(f"Training began at the weights of `{before['name']}` {before['version']}.")
+        if before.get("knows_held_out"):
+            found.append(
+                "**That one had learnt from some of the rows that are held out here: the figures "
+                "below are too good.**"
+            )
     if teacher:
         found.append(
             "Beside the labels it learnt what several models say together of these comments and of "

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from transformers import PreTrainedModel
@@ -24,7 +24,7 @@ from trainer.loss import positive_weights
 from trainer.making import Parts, Trained, make_bundle
 from trainer.recipe import FitSettings
 from trainer.say import say
-from trainer.split import split_rows
+from trainer.split import Split, split_rows
 
 LEAST_LENGTH: Final = 8  # tokens: [CLS], [SEP] and a few
 RUN: Final = ".run"  # after the bundle's name: the folder of what its making keeps on its way
@@ -85,6 +85,7 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
         model = models.load_model(base, rows.names)
         tokenizer = models.clean_tokenizer(base)
         _check(max_length, model)
+        began_at = _began_at(base, split, files) if world.first else None
         if world.first:
             _report_on_data(folder, data_report(read, rows, split, tokenizer))
         train_rows = distillation.taught(split) if distillation else split.train
@@ -103,7 +104,6 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
         if not world.first:
             return
 
-    before = models.bundle_at(base)
     manifest = make_bundle(
         Trained(
             model=model,
@@ -122,9 +122,7 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
                     "steps": history.steps,
                     "best_step": history.best_step,
                     "settings": settings.model_dump(mode="json"),
-                    "began_at": {"name": before.name, "version": before.version}
-                    if before
-                    else None,
+                    "began_at": began_at,
                     "teacher": distillation.figures() if distillation else None,
                 }
             },
@@ -135,6 +133,27 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
     shutil.rmtree(folder / fit.CHECKPOINTS)
     minutes = (time.monotonic() - started) / 60
     say(f"bundle {manifest.version} is in {out}, after {minutes:.1f} minutes")
+
+
+def _began_at(
+    base: str | None, split: Split, files: Sequence[LabelledFile]
+) -> dict[str, Any] | None:
+    """Return what a bundle states of the one at whose weights training began, if it was one.
+
+    What that one has learnt from, and is held out here, makes figures too good: said aloud.
+    """
+    if (before := models.bundle_at(base)) is None:
+        return None
+    its = before.metrics.get("data", {})
+    shared = sorted(set(its.get("files", ())) & {file.path.name for file in files})
+    known = bool(shared) and its.get("held_out_fingerprint") != split.held_out_fingerprint
+    if known:
+        say(
+            f"WARNING: {before.name} {before.version} has learnt from {', '.join(shared)}, and "
+            "held out other rows of them than are held out here: trust no figure on these. The "
+            "files and the --split-seed of its training keep them apart"
+        )
+    return {"name": before.name, "version": before.version, "knows_held_out": known}
 
 
 def _check(max_length: int, model: PreTrainedModel) -> None:

@@ -44,7 +44,10 @@ def _kind(annotation: Any) -> Any:
     help="Labelled comments, and how much each counts; may be given several times.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The bundle's folder.")
-@click.option("--base", help="An encoder's folder or name. [the 6-layer MiniLM that is installed]")
+@click.option(
+    "--base",
+    help="The folder of an encoder or of a bundle, or a name on the hub. [the 6-layer MiniLM that is installed]",
+)
 @click.option("--name", default="tide-1", show_default=True, help="The bundle's name.")
 @click.option(
     "--max-length",

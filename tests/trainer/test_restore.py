@@ -85,20 +85,34 @@ def test_the_bundle_in_this_tree_can_be_learnt_on_from() -> None:
     assert np.abs(probabilities(logits * slopes + intercepts) - wanted).max() < golden.tolerance
 
 
+@pytest.mark.parametrize("split_seed", [0, 1])
 def test_training_goes_on_from_a_bundle_as_it_is_shipped(
-    shipped: Path, made_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    split_seed: int,
+    shipped: Path,
+    made_file: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """The new bundle has float weights, and states where it began."""
-    settings = FitSettings(max_steps=1, learning_rate=1e-9)
+    """The new bundle states where it began, and whether that one knew too much."""
     train(
-        [LabelledFile(made_file)], tmp_path / "out", str(shipped), settings=settings, max_length=48
+        [LabelledFile(made_file)],
+        tmp_path / "out",
+        str(shipped),
+        settings=FitSettings(max_steps=1, learning_rate=1e-9),
+        max_length=48,
+        split_seed=split_seed,
     )
 
-    manifest = read_manifest(tmp_path / "out")
+    manifest, said = read_manifest(tmp_path / "out"), capfd.readouterr().err
     assert (tmp_path / "out" / FLOAT_WEIGHTS).is_file()
-    assert manifest.metrics["training"]["began_at"]["version"] == read_manifest(shipped).version
     assert manifest.metrics["held_out"]["mean_roc_auc"] > 0.98
-    assert "its weights were read from its int8 file" in capfd.readouterr().err
+    assert "its weights were read from its int8 file" in said
+    assert manifest.metrics["training"]["began_at"] == {
+        "name": "tiny",
+        "version": read_manifest(shipped).version,
+        "knows_held_out": bool(split_seed),
+    }
+    assert ("has learnt from made.csv, and held out other rows of" in said) == bool(split_seed)
 
 
 @pytest.mark.parametrize(
