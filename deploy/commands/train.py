@@ -46,7 +46,7 @@ def _kind(annotation: Any) -> Any:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The bundle's folder.")
 @click.option(
     "--base",
-    help="The folder of an encoder or of a bundle, or a name on the hub. [the 6-layer MiniLM that is installed]",
+    help="An encoder, or a bundle: folder or name. [the 6-layer MiniLM that is installed]",
 )
 @click.option("--name", default="tide-1", show_default=True, help="The bundle's name.")
 @click.option(
