@@ -27,6 +27,7 @@ from trainer.calibrate import fit_scale
 from trainer.data import LabelledFile, Labels, is_set
 from trainer.evaluate import Figures
 from trainer.export import refuse_other
+from trainer.lineage import may_know
 from trainer.making import Parts, Trained, make_bundle
 from trainer.recipe import FitSettings
 from trainer.say import say
@@ -215,6 +216,12 @@ def _must_have_held_out(
             raise TrainingError(
                 f"{member.name} held out other rows than these files with this --split-seed give",
                 "give the files and the --split-seed of its training, in their order",
+            )
+        if files_known := may_know(member.manifest):
+            raise TrainingError(
+                f"{member.name} began at a bundle that had learnt from {', '.join(files_known)} "
+                "when other rows were held out",
+                "leave it out: it may know rows by which the mean is chosen and judged",
             )
 
 

@@ -144,10 +144,11 @@ def _origin(training: dict[str, Any]) -> list[str]:
     before, teacher, found = training.get("began_at"), training.get("teacher"), []
     if before:
         found.append(f"Training began at the weights of `{before['name']}` {before['version']}.")
-        if before.get("knows_held_out"):
+        if files := before.get("may_know"):
             found.append(
-                "**That one had learnt from some of the rows that are held out here: the figures "
-                "below are too good.**"
+                f"**That bundle had learnt from {', '.join(f'`{f}`' for f in files)} when other "
+                "rows were held out: it may know some by which this one is judged below, which "
+                "then looks too good.**"
             )
     if teacher:
         found.append(

@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 from schemas.errors import TrainingError
-from trainer import data, fit
+from trainer import data, fit, lineage
 from trainer import model as models
 from trainer.data import LabelledFile
 from trainer.data_page import summary, write_data_report
@@ -140,20 +140,19 @@ def _began_at(
 ) -> dict[str, Any] | None:
     """Return what a bundle states of the one at whose weights training began, if it was one.
 
-    What that one has learnt from, and is held out here, makes figures too good: said aloud.
+    What that one may know, and is held out here, makes figures too good: said aloud.
     """
     if (before := models.bundle_at(base)) is None:
         return None
-    its = before.metrics.get("data", {})
-    shared = sorted(set(its.get("files", ())) & {file.path.name for file in files})
-    known = bool(shared) and its.get("held_out_fingerprint") != split.held_out_fingerprint
-    if known:
+    names = (file.path.name for file in files)
+    found = lineage.began_at(before, names, split.held_out_fingerprint)
+    if found["may_know"]:
         say(
-            f"WARNING: {before.name} {before.version} has learnt from {', '.join(shared)}, and "
-            "held out other rows of them than are held out here: trust no figure on these. The "
-            "files and the --split-seed of its training keep them apart"
+            f"WARNING: {before.name} {before.version} has learnt from "
+            f"{', '.join(found['may_know'])}, and other rows were held out then than are held out "
+            "here: trust no figure on these"
         )
-    return {"name": before.name, "version": before.version, "knows_held_out": known}
+    return found
 
 
 def _check(max_length: int, model: PreTrainedModel) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from schemas.errors import TrainingError
 from schemas.labels import LABELS
 from trainer.bootstrap import Floats
+from trainer.lineage import may_know
 from trainer.predictors import Predictor
 from trainer.say import say
 
@@ -96,6 +97,9 @@ def _votes(one: Predictor, texts: Sequence[str], labels: Sequence[str]) -> Float
 
 
 def _held_out_by(one: Predictor) -> str | None:
-    data = one.manifest.metrics.get("data", {}) if one.manifest else {}
+    """Return the fingerprint of the rows that a member has never heard of, if it is known."""
+    if one.manifest is None or may_know(one.manifest):
+        return None
+    data = one.manifest.metrics.get("data", {})
     fingerprint: str | None = data.get("held_out_fingerprint")
     return fingerprint

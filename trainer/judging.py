@@ -17,6 +17,7 @@ from trainer.bootstrap import Floats
 from trainer.curves import Curve, draw
 from trainer.data import LabelledFile, Rows
 from trainer.evaluate import Figures, Judged, difference, evaluate, mean_auc
+from trainer.lineage import may_know
 from trainer.making import INT8_BOUND
 from trainer.perspective import NAME, perspective, read_perspective
 from trainer.predictors import Predictor
@@ -218,6 +219,12 @@ def _held_out(
                 f"with seed {asked.split_seed} give {split.fingerprint}: it may have learnt from "
                 "the rows that would be held out",
                 "give the files (weights and order, too) and --split-seed of its training",
+            )
+        if files := may_know(manifest):
+            raise TrainingError(
+                f"{manifest.name}: the bundle that its training began at had learnt from "
+                f"{', '.join(files)} when other rows were held out",
+                "judge it by labelled rows that neither has learnt from, without --rows held-out",
             )
     others = any(manifest is None for manifest in manifests)
     return (

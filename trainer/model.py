@@ -147,8 +147,12 @@ def longest(model: PreTrainedModel) -> int | None:
 
 def _restored(folder: Path, config: Any) -> PreTrainedModel:
     auto: Any = AutoModelForSequenceClassification  # from_config has no types
-    model: PreTrainedModel = auto.from_config(config)
-    model.load_state_dict(float_weights(folder, config))
+    model: PreTrainedModel = auto.from_config(config, dtype=torch.float32)
+    try:
+        model.load_state_dict(float_weights(folder, config))
+    except RuntimeError as error:
+        first_line = str(error).strip().split("\n", 1)[0]
+        raise TrainingError(f"base {folder.name} cannot be loaded: {first_line}", GIVE) from error
     say(f"bundle {folder.name} has no {FLOAT_WEIGHTS}: its weights were read from its int8 file")
     return model
 
@@ -157,9 +161,9 @@ def _refuse_other_labels(base: str, bundle: BundleManifest, labels: Sequence[str
     """Refuse a head whose logits would be taken for other labels' than it learnt."""
     if tuple(bundle.labels) != tuple(labels):
         raise TrainingError(
-            f"base {base} is a bundle of the labels {', '.join(bundle.labels)}; "
-            f"the files have {', '.join(labels)}",
-            "give files with the same labels, blank where they are not known",
+            f"base {base} is a bundle of the labels {', '.join(bundle.labels)}, in place of "
+            f"{', '.join(labels)}",
+            "give --base a bundle that `tidegate train` made",
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import onnx
 import torch
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # ships no types
 from numpy.typing import NDArray
 from onnx import NodeProto, numpy_helper
 from torch import Tensor
@@ -54,7 +55,7 @@ def float_weights(folder: Path, config: Any) -> dict[str, Tensor]:
         raise refusal
     try:
         found = _weights(_Graph(onnx.load(folder / INT8_MODEL)), config)
-    except (KeyError, ValueError, StopIteration, IndexError) as error:
+    except (DecodeError, KeyError, ValueError, StopIteration, IndexError) as error:
         raise refusal from error
     return {name: torch.from_numpy(np.array(each, np.float32)) for name, each in found.items()}
 

@@ -52,14 +52,14 @@ def test_where_training_began_and_who_taught_stands_in_the_card(bundle: Path) ->
     """Nobody else could know of which rows and models the weights have heard."""
     manifest = read_manifest(bundle)
     training = manifest.metrics["training"] | {
-        "began_at": {"name": "mean", "version": "0123456789abcdef", "knows_held_out": True},
+        "began_at": {"name": "mean", "version": "0123456789abcdef", "may_know": ["a.csv"]},
         "teacher": {"file": "t.parquet", "fingerprint": "fedcba9876543210", "share": 0.5},
     }
 
     found = card(manifest.model_copy(update={"metrics": manifest.metrics | {"training": training}}))
 
     assert "began at the weights of `mean` 0123456789abcdef" in found
-    assert "had learnt from some of the rows that are held out here" in found
+    assert "That bundle had learnt from `a.csv` when other rows were held out" in found
     assert "`t.parquet` fedcba9876543210, with a share of 0.5" in found
 
 
