@@ -284,6 +284,7 @@ def test_c1_each_missing_right_is_named(row: Row, guarded: Guarded, tmp_path: Pa
         row.judged(stream.check())
 
 
+@pytest.mark.slow_faults
 def test_c1_a_sign_in_that_fails_is_named(
     row: Row, guarded: Guarded, elsewhere: Path, tmp_path: Path
 ) -> None:

@@ -42,6 +42,7 @@ def test_l1_a_clock_that_is_an_hour_off_changes_no_outcome(
     stream.prove()
 
 
+@pytest.mark.slow_faults
 def test_l1_without_names_a_worker_waits_and_comes_back(
     row: Row, elsewhere: Path, one_node: Cluster, tmp_path: Path
 ) -> None:

@@ -27,10 +27,10 @@ SAYS_WHY = "TIDEGATE_SLOT|whether the window was committed|FENCED_INSTANCE_ID"
 IN_A_TRANSACTION = ("half_produced", "offsets_sent", "committing")
 
 # Liveness at its shortest. A revocation must fit in, and 10 s more.
-LIVENESS_S = 15
+LIVENESS_S = 12
 IMPATIENT = {
     "TIDEGATE_HEALTH__STUCK_AFTER_S": LIVENESS_S,
-    "TIDEGATE_PUBLISH__REVOKE_DEADLINE_S": 5,
+    "TIDEGATE_PUBLISH__REVOKE_DEADLINE_S": 2,
     "TIDEGATE_PUBLISH__DRAIN_S": 2,
 }
 
@@ -74,7 +74,7 @@ def test_p1_a_kill_at_any_point_neither_loses_nor_repeats(
 @pytest.mark.row("P1")
 def test_p1_kills_at_any_time_neither_lose_nor_repeat(row: Row, make_stream: MakeStream) -> None:
     """One `kill -9` after another, each while windows are on their way; proven by `reconcile`."""
-    stream, kills = make_stream(4), 6
+    stream, kills = make_stream(4), 4
     stream.produce_comments(range(40_000), keys=2_000)
     gaps = []
     for _ in range(kills):
