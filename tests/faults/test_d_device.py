@@ -162,7 +162,7 @@ def test_d3_a_slow_device_keeps_its_partitions_and_a_hung_one_fails_liveness_and
     }
     for stream in (slow, hung):
         stream.produce_comments(range(3_000))
-    stall = {"STALL_AT": "micro_batch", "STALL_AFTER": 3, "STALL_S": 9}
+    stall = {"STALL_AT": "micro_batch", "STALL_AFTER": 3, "STALL_S": 8}
     with (
         slow.worker(**stall, **settings) as one,
         hung.worker(HANG_AT="micro_batch", HANG_AFTER=3, **settings) as other,
