@@ -21,7 +21,7 @@ pytestmark = pytest.mark.broker
 MakeStream = Callable[[int], Stream]
 
 HALVED = "budget halved: the device ran out of memory"
-LIVENESS_S = 12
+LIVENESS_S = 15
 LIMIT_S = 20
 
 
@@ -157,12 +157,12 @@ def test_d3_a_slow_device_keeps_its_partitions_and_a_hung_one_fails_liveness_and
     settings = {
         "TIDEGATE_INTAKE__MAX_POLL_INTERVAL_S": 6,
         "TIDEGATE_HEALTH__STUCK_AFTER_S": LIVENESS_S,
-        "TIDEGATE_PUBLISH__REVOKE_DEADLINE_S": 2,
+        "TIDEGATE_PUBLISH__REVOKE_DEADLINE_S": 5,
         "TIDEGATE_SCORING__TIME_LIMIT_S": LIMIT_S,
     }
     for stream in (slow, hung):
         stream.produce_comments(range(3_000))
-    stall = {"STALL_AT": "micro_batch", "STALL_AFTER": 3, "STALL_S": 8}
+    stall = {"STALL_AT": "micro_batch", "STALL_AFTER": 3, "STALL_S": 9}
     with (
         slow.worker(**stall, **settings) as one,
         hung.worker(HANG_AT="micro_batch", HANG_AFTER=3, **settings) as other,
