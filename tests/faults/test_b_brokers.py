@@ -57,7 +57,7 @@ def windows(worker: Worker) -> int:
 
 
 @pytest.mark.row("B1")
-@pytest.mark.parametrize("how", ["clean", pytest.param("hard", marks=pytest.mark.slow_faults)])
+@pytest.mark.parametrize("how", [pytest.param("clean", marks=pytest.mark.slow_faults), "hard"])
 def test_b1_a_lone_broker_that_restarts_is_waited_for(
     how: str, row: Row, one_node: Cluster, make_stream: MakeStream
 ) -> None:
