@@ -25,6 +25,11 @@ class Committed:
                 key = (place.topic, place.partition)
                 self._offsets[key] = max(place.offset, self._offsets.get(key, 0))
 
+    def forget(self) -> None:
+        """Forget all: what is called committed may come to be undone (`left_open`)."""
+        with self._lock:
+            self._offsets.clear()
+
     def of(self, place: TopicPartition) -> int:
         """Return the offset up to which this process has committed a partition; 0 if never."""
         with self._lock:

@@ -24,6 +24,7 @@ from confluent_kafka import (
 from schemas.errors import ClusterError, SettingsError, TidegateError, TopicError
 from worker.bounded import Bounded
 from worker.client_events import CLIENT_LOG
+from worker.left_open import are_held_back
 from worker.settings import GroupProtocol
 from worker.shared import Shared, Stop
 from worker.window import Fetched, Headers, Partition, Record
@@ -38,6 +39,7 @@ LOOK_S: Final = 5.0  # how often a worker without partitions looks whether the t
 # For the group's offsets, which wait for transactions that are open.
 COMMITTED_S: Final = 5.0
 COMMITTED_CALLS: Final = 8
+LOOK_AFTER: Final = 1  # the second of them: a coordinator that loads has had its time
 
 # How a broker below 4.0, or one told to, says that it knows no KIP-848.
 UNSUPPORTED: Final = frozenset(
@@ -77,6 +79,7 @@ class Intake:
         self._events = shared.events
         self._offsets = shared.offsets
         self._committed = shared.committed
+        self._left_open = shared.left_open
         self._failure: Exception | None = None  # written by callbacks, raised by the loop
         self._full_since: float | None = None  # monotonic; None while there is room
         self._paused = False
@@ -99,6 +102,8 @@ class Intake:
         """
         while not stop.is_set():
             self._pulse.beat()
+            if self._left_open.to_rejoin.is_set():
+                self._join_anew()
             self._resume()
             self._fetch()
             self._after_call()
@@ -206,6 +211,13 @@ class Intake:
         log.info("group protocol", chosen="classic", why=why)
         self._protocol = GroupProtocol.CLASSIC
         self._consumer.close()
+        self._consumer = self._subscribed()
+
+    def _join_anew(self) -> None:
+        """Begin at the group's offsets, which may be before what we know of them."""
+        self._left_open.to_rejoin.clear()
+        self._consumer.close()
+        self._unclaimed.clear()
         self._consumer = self._subscribed()
 
     def _claimed(self) -> Fetched:
@@ -340,7 +352,7 @@ class Intake:
                 consumer.incremental_assign(ends)
                 consumer.pause(ends)
                 return
-            begin = _begin_where_nothing_is_committed(consumer, partitions, self._pulse.beat)
+            begin = self._begin(consumer, partitions)
             consumer.incremental_assign([self._not_behind(consumer, place) for place in begin])
             if self._paused:
                 consumer.pause(partitions)
@@ -351,6 +363,48 @@ class Intake:
             log.info("partitions assigned", partitions=_numbers(partitions))
 
         self._in_callback(assign)
+
+    def _begin(self, consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        """Start a partition that the group has no offset for at its first comment.
+
+        One that has an offset is left to it: if that offset has expired, the client says so,
+        and the worker stops instead of passing over comments in silence.
+
+        Raises:
+            ClusterError: the group's offsets cannot be learnt in time.
+        """
+        if not partitions:  # of a rebalance that gives us nothing more
+            return []
+        for call in range(COMMITTED_CALLS):
+            self._pulse.beat()
+            try:
+                committed = consumer.committed(partitions, timeout=COMMITTED_S)
+            except KafkaException as error:
+                why: KafkaError = error.args[0]
+                if call == LOOK_AFTER:
+                    self._look_for_left_open(consumer, _partitions(partitions))
+                continue
+            errors = [p.error for p in committed if p.error]
+            if not errors:
+                return [
+                    TopicPartition(p.topic, p.partition, OFFSET_BEGINNING) if p.offset < 0 else p
+                    for p in committed
+                ]
+            why = errors[0]
+        raise ClusterError(
+            f"the group's offsets cannot be learnt: {why.name()} for "
+            f"{COMMITTED_CALLS * COMMITTED_S:g} s",
+            "an open transaction of a worker that was killed may hold them back; start again",
+        )
+
+    def _look_for_left_open(self, consumer: Consumer, partitions: list[Partition]) -> None:
+        """Have publish end what may hold the offsets back, if that cannot undo what is ours.
+
+        More often it is a transaction of a worker that was killed, and ends by itself.
+        """
+        if not self._claims.owned() and are_held_back(self._settings, partitions, for_s=0):
+            self._claims.refresh(consumer.consumer_group_metadata())
+            self._left_open.to_end.set()
 
     def _not_behind(self, consumer: Consumer, begin: TopicPartition) -> TopicPartition:
         """Return where a partition is begun: never below what we have committed ourselves.
@@ -417,40 +471,6 @@ class Intake:
             act()
         except Exception as error:  # noqa: BLE001 - raised by `_after_call`; here it would lose messages
             self._failure = error
-
-
-def _begin_where_nothing_is_committed(
-    consumer: Consumer, partitions: list[TopicPartition], beat: Callable[[], None]
-) -> list[TopicPartition]:
-    """Start a partition that the group has no offset for at its first comment.
-
-    One that has an offset is left to it: if that offset has expired, the client says so,
-    and the worker stops instead of passing over comments in silence.
-
-    Raises:
-        ClusterError: the group's offsets cannot be learnt in time.
-    """
-    if not partitions:  # of a rebalance that gives us nothing more
-        return []
-    for _ in range(COMMITTED_CALLS):
-        beat()
-        try:
-            committed = consumer.committed(partitions, timeout=COMMITTED_S)
-        except KafkaException as error:
-            why: KafkaError = error.args[0]
-            continue
-        errors = [p.error for p in committed if p.error]
-        if not errors:
-            return [
-                TopicPartition(p.topic, p.partition, OFFSET_BEGINNING) if p.offset < 0 else p
-                for p in committed
-            ]
-        why = errors[0]
-    raise ClusterError(
-        f"the group's offsets cannot be learnt: {why.name()} for "
-        f"{COMMITTED_CALLS * COMMITTED_S:g} s",
-        "an open transaction of a worker that was killed may hold them back; start again",
-    )
 
 
 def _why_not_kip_848(error: KafkaError) -> str | None:

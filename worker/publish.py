@@ -4,21 +4,29 @@ A window's outcomes stay in memory until they are committed, so that an abort ne
 rewind: the same outcomes, less what the claim has lost, are published once more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import monotonic
 from typing import Final, Protocol
+
+import structlog
 
 from schemas.errors import ClusterError
 from worker.accounts import Accounts
 from worker.culprits import Positions, places_of, positions_of, without_culprits
 from worker.judge import Judge
+from worker.left_open import are_held_back
 from worker.offsets import next_offsets
+from worker.settings import Settings
 from worker.shared import Shared
 from worker.transactions import AbortedError, Transactions
-from worker.window import Judged, Outcome
+from worker.window import Claim, Judged, Outcome, Partition
 
+log = structlog.get_logger()
+
+NOTHING: Final = Claim({})
 METADATA_S: Final = 1.0  # how long to wait for intake to read the group's metadata again
+LEFT_S: Final = 5.0  # what holds our offsets back for longer, when all of ours has ended, was left
 
 
 class Publish(Protocol):
@@ -38,18 +46,34 @@ class Publish(Protocol):
 
 
 class ExactlyOnce:
-    """Publishes a window and its offsets in one transaction (KIP-98, KIP-447)."""
+    """Publishes a window and its offsets in one transaction (KIP-98, KIP-447).
+
+    Args:
+        shared: what threads share.
+        transactions: open.
+        judge: makes a dead letter of a comment whose verdict is refused.
+        accounts: told of each window.
+        held_back: `left_open.are_held_back`.
+    """
 
     def __init__(
-        self, shared: Shared, transactions: Transactions, judge: Judge, accounts: Accounts
+        self,
+        shared: Shared,
+        transactions: Transactions,
+        judge: Judge,
+        accounts: Accounts,
+        held_back: Callable[[Settings, Sequence[Partition], float], bool] = are_held_back,
     ) -> None:
+        self._settings = shared.settings
         self._stop = shared.stop
         self._readiness = shared.readiness
         self._claims = shared.claims
         self._committed = shared.committed
+        self._left_open = shared.left_open
         self._transactions = transactions
         self._judge = judge
         self._accounts = accounts
+        self._held_back = held_back
 
     def __call__(self, window: Judged) -> None:
         """Publish a window.
@@ -62,7 +86,8 @@ class ExactlyOnce:
         alone: Positions = frozenset()
         try:
             while True:
-                self._transactions.recover()
+                if self._transactions.recover():
+                    self._look_for_left_open()
                 outcomes, aborted = self._once(window, outcomes, alone)
                 if aborted is None:
                     break
@@ -81,10 +106,29 @@ class ExactlyOnce:
         if self._stop.overdue():
             raise ClusterError("windows on the device were not finished while draining")
         self._transactions.idle()
+        if self._left_open.to_end.is_set():
+            self._end_left_open()
 
     def close(self) -> None:
         """Let the producer go."""
         self._transactions.close()
+
+    def _look_for_left_open(self) -> None:
+        """Let all partitions go if a transaction is open on them, though all of ours have ended."""
+        owned = self._claims.owned()
+        if self._held_back(self._settings, owned, LEFT_S):
+            log.error("transaction left open by a broker: the group is joined anew")
+            self._claims.lose(owned)
+            self._left_open.to_rejoin.set()
+
+    def _end_left_open(self) -> None:
+        """No partition is ours, and intake waits for the group's offsets: abort what is there."""
+        with self._claims.gate(NOTHING) as (_, metadata):
+            pass
+        self._committed.forget()
+        if self._transactions.end_left_open(metadata):
+            self._left_open.to_end.clear()
+            log.warning("what a broker may have left open is aborted")
 
     def _once(
         self, window: Judged, outcomes: Sequence[Outcome], alone: Positions

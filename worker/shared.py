@@ -7,6 +7,7 @@ from time import monotonic
 from worker.claims import Claims
 from worker.client_events import ClientEvents
 from worker.committed import Committed
+from worker.left_open import LeftOpen
 from worker.metrics import Metrics
 from worker.offsets import Offsets
 from worker.pulse import Pulse
@@ -54,6 +55,7 @@ class Shared:
     events     called by the Kafka clients
     offsets    written by publish, taken by intake; used at least once only
     committed  written by publish, read by intake; used exactly once only
+    left_open  asked for and answered by intake and publish; used exactly once only
     """
 
     settings: Settings
@@ -65,6 +67,7 @@ class Shared:
     events: ClientEvents = field(init=False)
     offsets: Offsets = field(default_factory=Offsets)
     committed: Committed = field(default_factory=Committed)
+    left_open: LeftOpen = field(default_factory=LeftOpen)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "events", ClientEvents(self.metrics, self.readiness))

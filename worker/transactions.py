@@ -129,10 +129,13 @@ class Transactions:
         if failure := self._serve():
             self._doubt = failure.name()
 
-    def recover(self) -> None:
+    def recover(self) -> bool:
         """Rebuild the producer if an abort or a doubt asks for it.
 
         Not to be called at the gate: while the cluster is away this takes as long as that.
+
+        Returns:
+            Whether it was rebuilt.
 
         Raises:
             ClusterError: as `open`.
@@ -140,7 +143,7 @@ class Transactions:
         """
         self.idle()  # what the client has to say about the window before is heard now
         if self._doubt is None:
-            return
+            return False
         if self._stop.overdue():
             raise ClusterError(f"a window was not committed while draining: {self._doubt}")
         log.warning("producer rebuilt", why=self._doubt)
@@ -157,6 +160,46 @@ class Transactions:
         self.open()
         if self._aborts_in_a_row > 1:
             self._look_for_topics()
+        return True
+
+    def end_left_open(self, metadata: Any) -> bool:
+        """Abort what a broker has left open under our name, on every partition that may have it.
+
+        A marker is written where a transaction has been; so one goes everywhere, and is aborted.
+        Readers of committed records never see it.
+
+        Args:
+            metadata: of the consumer group; if it is refused, the coordinator has noted the group's
+                partition all the same.
+
+        Returns:
+            Whether it is done; else `recover`, and do it again.
+        """
+        self.recover()
+        failure = (
+            self._call(self._built().begin_transaction)
+            or self._call(self._mark_everywhere, end=monotonic())
+            or self._flush()
+        )
+        if not failure:
+            offsets = [TopicPartition(self._settings.topics.verdicts, 0, 0)]
+            send = self._built().send_offsets_to_transaction
+            send_ours = partial(send, offsets, metadata, CALL_S)
+            self._call(partial(self._bounded, send_ours), end=monotonic())
+            failure = self._call(self._built().abort_transaction, CALL_S, end=monotonic() + CALL_S)
+        if failure:
+            self._doubt = failure.name()
+            return False
+        self._readiness.clear("transaction")
+        return True
+
+    def _mark_everywhere(self) -> None:
+        topics = self._settings.topics
+        producer = self._built()
+        found = producer.list_topics(timeout=CALL_S).topics
+        for name in found.keys() & {topics.verdicts, topics.flags, topics.dead_letters}:
+            for number in found[name].partitions:
+                producer.produce(name, None, b"", partition=number)
 
     def _look_for_topics(self) -> None:
         """What waits for a topic that was deleted is aborted again and again, and says not why."""

@@ -43,7 +43,7 @@ listeners=DIRECT://{host}:{port},PROXIED://{host}:{upstream},CONTROLLER://{host}
 advertised.listeners=DIRECT://{host}:{port},PROXIED://{host}:{proxy},\
 CONTROLLER://{host}:{controller}
 listener.security.protocol.map=DIRECT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
-inter.broker.listener.name=DIRECT
+inter.broker.listener.name={between}
 controller.listener.names=CONTROLLER
 controller.quorum.voters={voters}
 log.dirs={log_dir}
@@ -110,7 +110,7 @@ class Node:
         """Where this start of it logs."""
         return self.folder / f"broker-{self._starts}.log"
 
-    def format(self, cluster_id: str, voters: str, nodes: int) -> None:
+    def format(self, cluster_id: str, voters: str, nodes: int, between: str) -> None:
         """Write its properties, and make its folder that of an empty node."""
         self._class_path = os.pathsep.join(map(str, kafka_jars(lambda _: None)))
         properties = PROPERTIES.format(
@@ -124,6 +124,7 @@ class Node:
             log_dir=self.folder / "kafka",
             replicas=nodes,
             in_sync=max(1, nodes - 1),
+            between=between,
         )
         self._properties.write_text(properties)
         tool = [*FORMAT_FLAGS, "kafka.tools.StorageTool", "format", "--cluster-id", cluster_id]
@@ -270,8 +271,14 @@ class Cluster:
 
 
 @contextmanager
-def cluster_of(nodes: int, seed: int = 0) -> Iterator[Cluster]:
-    """Run a cluster for as long as the block lasts."""
+def cluster_of(nodes: int, seed: int = 0, *, between: str = "DIRECT") -> Iterator[Cluster]:
+    """Run a cluster for as long as the block lasts.
+
+    Args:
+        nodes: how many.
+        seed: of the proxies.
+        between: the listener over which brokers speak to each other, and each to itself.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="tidegate-cluster-")))
         ports = free_ports(3 * nodes)
@@ -283,7 +290,7 @@ def cluster_of(nodes: int, seed: int = 0) -> Iterator[Cluster]:
         voters = ",".join(f"{node.number}@{HOST}:{node.controller_port}" for node in found)
         cluster_id = _cluster_id()
         for node in found:
-            node.format(cluster_id, voters, nodes)
+            node.format(cluster_id, voters, nodes, between)
             stack.callback(node.stop)
         cluster = Cluster(found)
         cluster.start()

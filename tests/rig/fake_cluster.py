@@ -47,7 +47,8 @@ class FakeCluster:
         script: errors that the next calls of a name fail with, in turn; None lets one pass.
         refuses: says for a message with which code the broker refuses it, or None.
         refuses_at_once: the same, for what the client itself refuses.
-        topics: that exist.
+        topics: that exist, each with two partitions.
+        aborted: partitions of which an open transaction was aborted.
         hang: called while offsets are being sent.
         gate: called with the name of each call that begins; it may wait.
         committed: messages of committed transactions.
@@ -63,6 +64,7 @@ class FakeCluster:
         self.refuses: Callable[[Sent], int | None] = lambda _: None
         self.refuses_at_once: Callable[[Sent], int | None] = lambda _: None
         self.topics = {"verdicts", "flags", "dead-letters", "feedback"}
+        self.aborted: set[tuple[str, int]] = set()
         self.hang: Callable[[], object] = lambda: None
         self.gate: Callable[[str], object] = lambda _: None
         self.committed: list[Sent] = []
@@ -98,6 +100,7 @@ class _FakeProducer:
     def __init__(self, cluster: FakeCluster) -> None:
         self._cluster = cluster
         self._open: list[Sent] = []
+        self._partitions: set[tuple[str, int]] = set()
         self._batch: list[tuple[Sent, Callable[[KafkaError | None, Any], None]]] = []
         self._refused: int | None = None
         self._offsets: dict[int, int] = {}
@@ -111,14 +114,17 @@ class _FakeProducer:
         assert not self._begun, "a transaction is open already"
         self._begun = True
         self._open, self._batch, self._offsets, self._refused = [], [], {}, None
+        self._partitions.clear()
 
-    def produce(
+    def produce(  # noqa: PLR0913 - the client's own
         self,
         topic: str,
         value: bytes | None,
         key: bytes | None,
-        headers: Sequence[tuple[str, bytes | None]],
-        on_delivery: Callable[[KafkaError | None, Any], None],
+        headers: Sequence[tuple[str, bytes | None]] = (),
+        on_delivery: Callable[[KafkaError | None, Any], None] = lambda _, __: None,
+        *,
+        partition: int = 0,
     ) -> None:
         assert self._begun, "no transaction was begun"
         try:
@@ -131,6 +137,7 @@ class _FakeProducer:
         if (code := self._cluster.refuses_at_once(sent)) is not None:
             raise KafkaException(KafkaError(code))
         self._open.append(sent)
+        self._partitions.add((topic, partition))
         self._batch.append((sent, on_delivery))
 
     def flush(self, _timeout_s: float) -> int:
@@ -169,13 +176,15 @@ class _FakeProducer:
     def abort_transaction(self, _: float) -> None:
         self._cluster.enter("abort")
         self._begun = False
+        self._cluster.aborted |= self._partitions
 
     def purge(self) -> None:
         self._cluster.enter("purge")
 
     def list_topics(self, timeout: float) -> SimpleNamespace:
         assert timeout > 0
-        return SimpleNamespace(topics=self._cluster.topics)
+        both = SimpleNamespace(partitions={0: None, 1: None})
+        return SimpleNamespace(topics=dict.fromkeys(self._cluster.topics, both))
 
     def poll(self, _: float) -> int:
         self._cluster.polls += 1

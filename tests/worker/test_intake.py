@@ -49,7 +49,11 @@ def intake() -> Iterator[Intake]:
 class _NoOffsets:
     """A consumer that cannot learn the group's offsets."""
 
-    calls = 0
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def consumer_group_metadata(self) -> str:
+        return "metadata"
 
     def committed(self, *_: Any, **__: Any) -> list[TopicPartition]:
         self.calls += 1
@@ -57,16 +61,51 @@ class _NoOffsets:
 
 
 def test_a_callback_that_fails_ends_the_worker_after_the_call_and_not_in_it(
-    intake: Intake,
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An exception that leaves `consume()` would take the messages along that it held."""
     consumer = _NoOffsets()
+    monkeypatch.setattr("worker.intake.are_held_back", lambda *_, **__: False)
 
     intake._on_assign(cast("Consumer", consumer), [TopicPartition("comments", 0)])  # noqa: SLF001
 
     with pytest.raises(ClusterError, match="offsets cannot be learnt"):
         intake._after_call()  # noqa: SLF001
     assert consumer.calls == COMMITTED_CALLS
+    assert not intake._left_open.to_end.is_set()  # noqa: SLF001
+
+
+@pytest.mark.parametrize("owns_another", [False, True])
+def test_what_holds_the_groups_offsets_back_is_ended_if_nothing_of_ours_can_be_undone_by_it(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch, *, owns_another: bool
+) -> None:
+    """A window of a partition that is ours may be what a broker left open."""
+    monkeypatch.setattr("worker.intake.are_held_back", lambda *_, **__: True)
+    if owns_another:
+        intake._claims.assign([Partition("comments", 1)])  # noqa: SLF001
+
+    intake._on_assign(cast("Consumer", _NoOffsets()), [TopicPartition("comments", 0)])  # noqa: SLF001
+
+    assert intake._left_open.to_end.is_set() != owns_another  # noqa: SLF001
+
+
+def test_a_group_that_is_joined_anew_keeps_nothing_of_before(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was fetched came by offsets that may be wrong."""
+    before = intake._consumer  # noqa: SLF001
+    intake._unclaimed.append(cast("Any", None))  # noqa: SLF001
+    intake._left_open.to_rejoin.set()  # noqa: SLF001
+    stop = Stop(1)
+
+    def fetch() -> None:
+        assert intake._unclaimed == []  # noqa: SLF001
+        assert intake._consumer is not before  # noqa: SLF001
+        stop.set()
+
+    monkeypatch.setattr(intake, "_fetch", fetch)
+    assert list(intake.windows(stop)) == []
+    assert not intake._left_open.to_rejoin.is_set()  # noqa: SLF001
 
 
 def test_metadata_of_a_group_that_has_not_let_us_in_is_never_read(intake: Intake) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, TopicPartition
 from hypothesis import given
 from hypothesis.strategies import integers, lists, none, sampled_from
 
@@ -37,7 +37,14 @@ class Room:
         transactions = Transactions(self.shared, self.cluster.make)
         transactions.open()
         accounts = Accounts(self.shared.metrics, Breaker(BreakerSettings()))
-        self.publish = ExactlyOnce(self.shared, transactions, make_judge(), accounts)
+        self.held_back: set[Partition] = set()  # by a transaction that a broker left open
+        self.publish = ExactlyOnce(
+            self.shared,
+            transactions,
+            make_judge(),
+            accounts,
+            lambda _, partitions, __: bool(self.held_back.intersection(partitions)),
+        )
 
     def window(self, records: Sequence[Record]) -> Judged:
         """Return a window that is on the device, claimed under the assignment of now."""
@@ -328,3 +335,41 @@ def test_offsets_speak_only_of_what_was_produced(rows: list[int], lost: int | No
     assert expected == room.cluster.offsets
     assert sum(p != lost for p in rows) == len(room.verdicts())
     assert make_fetched([]).records == []
+
+
+def test_what_a_broker_left_open_is_ended_while_nothing_is_ours(room: Room) -> None:
+    """And what was committed is not known any more: it may have been undone."""
+    room.publish(room.window(comments([3])))
+    room.shared.claims.lose(room.partitions)
+    room.shared.left_open.to_end.set()
+
+    room.publish.idle()
+
+    assert room.cluster.called("abort") == 1
+    assert not room.shared.left_open.to_end.is_set()
+    assert room.shared.committed.of(TopicPartition("comments", 0)) == 0
+
+
+def test_a_window_goes_if_a_broker_left_the_one_before_open(room: Room) -> None:
+    """Its end would be the end of both. All partitions are begun anew, at the group's offsets."""
+    room.held_back = {room.partitions[1]}
+    room.cluster.will_fail("send_offsets", abortable())
+
+    room.publish(room.window(comments([3])))
+
+    assert room.cluster.committed == []
+    assert room.shared.claims.owned() == []
+    assert room.shared.left_open.to_rejoin.is_set()
+    assert room.nothing_is_aboard()
+
+
+def test_what_holds_back_the_partitions_of_others_is_theirs_to_look_at(room: Room) -> None:
+    """It is a transaction that they have begun, most likely."""
+    room.shared.claims.lose(room.partitions[1:])
+    room.held_back = {room.partitions[1]}
+    room.cluster.will_fail("send_offsets", abortable())
+
+    room.publish(room.window(comments([3])))
+
+    assert room.verdicts() == [b"k0-3"]
+    assert not room.shared.left_open.to_rejoin.is_set()

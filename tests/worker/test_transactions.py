@@ -502,3 +502,33 @@ def test_a_producer_before_it_is_open_is_a_bug(cluster: FakeCluster, shared: Sha
     """The message says so."""
     with pytest.raises(ClusterError, match="this is a bug"):
         send(Transactions(shared, cluster.make))
+
+
+EVERYWHERE = {(name, n) for name in ("verdicts", "flags", "dead-letters") for n in (0, 1)}
+
+
+def test_what_a_broker_left_open_is_aborted_on_every_partition(
+    cluster: FakeCluster, transactions: Transactions
+) -> None:
+    """The group's, too: offsets are sent, and where they are refused its partition is noted."""
+    cluster.will_fail("send_offsets", abortable(KafkaError.UNKNOWN_MEMBER_ID))
+
+    assert transactions.end_left_open("metadata")
+
+    assert cluster.calls[2:] == ["begin", *["produce"] * 6, "send_offsets", "abort"]
+    assert cluster.aborted == EVERYWHERE
+    assert cluster.committed == []
+
+
+@pytest.mark.parametrize("call", ["begin", "produce", "abort"])
+def test_what_was_left_open_and_could_not_be_aborted_is_tried_again_by_another_producer(
+    call: str, cluster: FakeCluster, transactions: Transactions
+) -> None:
+    """The one before may be in any state."""
+    cluster.will_fail(call, fatal())
+
+    assert not transactions.end_left_open("metadata")
+    assert transactions.end_left_open("metadata")
+
+    assert cluster.called("new") == 2
+    assert cluster.aborted == EVERYWHERE
