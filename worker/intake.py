@@ -39,7 +39,7 @@ LOOK_S: Final = 5.0  # how often a worker without partitions looks whether the t
 # For the group's offsets, which wait for transactions that are open.
 COMMITTED_S: Final = 5.0
 COMMITTED_CALLS: Final = 8
-LOOK_AFTER: Final = 1  # the second of them: a coordinator that loads has had its time
+LOOK_AFTER: Final = 1  # from the second on: a coordinator that loads has had its time
 
 # How a broker below 4.0, or one told to, says that it knows no KIP-848.
 UNSUPPORTED: Final = frozenset(
@@ -381,8 +381,8 @@ class Intake:
                 committed = consumer.committed(partitions, timeout=COMMITTED_S)
             except KafkaException as error:
                 why: KafkaError = error.args[0]
-                if call == LOOK_AFTER:
-                    self._look_for_left_open(consumer, _partitions(partitions))
+                if call >= LOOK_AFTER:
+                    self._look_for_left_open(_partitions(partitions))
                 continue
             errors = [p.error for p in committed if p.error]
             if not errors:
@@ -397,13 +397,13 @@ class Intake:
             "an open transaction of a worker that was killed may hold them back; start again",
         )
 
-    def _look_for_left_open(self, consumer: Consumer, partitions: list[Partition]) -> None:
+    def _look_for_left_open(self, partitions: list[Partition]) -> None:
         """Have publish end what may hold the offsets back, if that cannot undo what is ours.
 
         More often it is a transaction of a worker that was killed, and ends by itself.
         """
-        if not self._claims.owned() and are_held_back(self._settings, partitions, for_s=0):
-            self._claims.refresh(consumer.consumer_group_metadata())
+        nothing_is_ours = not self._claims.owned()
+        if nothing_is_ours and are_held_back(self._settings, partitions, 0, lambda: False):
             self._left_open.to_end.set()
 
     def _not_behind(self, consumer: Consumer, begin: TopicPartition) -> TopicPartition:

@@ -7,14 +7,15 @@ for good. The next end of one of ours, whatever it is, is the end of that one, t
 undo a window that we know as committed, a commit would bring back one that was aborted.
 
 So nobody guesses. What was left open is aborted while no partition is ours, and then all are begun
-at the group's offsets: a window that is undone by it is judged again, and nobody has seen it.
+at the group's offsets: a window that is undone by it is judged again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection
 from threading import Event
 from time import monotonic, sleep
 from typing import Final
 
+import structlog
 from confluent_kafka import (
     ConsumerGroupTopicPartitions,
     KafkaError,
@@ -26,8 +27,22 @@ from worker.settings import Settings
 from worker.topics import admin_client
 from worker.window import Partition
 
+log = structlog.get_logger()
+
 LOOK_S: Final = 5.0  # for one answer
 LOOK_EVERY_S: Final = 0.2
+
+# What a cluster says that does not tell yet.
+NOT_YET: Final = frozenset(
+    {
+        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - a public constant
+        KafkaError._TIMED_OUT,  # noqa: SLF001 - a public constant
+        KafkaError._TRANSPORT,  # noqa: SLF001 - a public constant
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    }
+)
 
 
 class LeftOpen:
@@ -44,34 +59,58 @@ class LeftOpen:
         self.to_rejoin = Event()
 
 
-def are_held_back(settings: Settings, partitions: Sequence[Partition], for_s: float) -> bool:
-    """Say whether a transaction holds back the group's offsets of any of these partitions.
+def are_held_back(
+    settings: Settings,
+    partitions: Collection[Partition] | None,
+    for_s: float,
+    goes_on: Callable[[], bool],
+) -> bool:
+    """Say whether a transaction holds back the group's offset of a partition all the time.
 
     Args:
         settings: where the cluster is, and the group.
-        partitions: to look at.
-        for_s: how long it has to do so, from now on.
+        partitions: to look at; None: all that the group has offsets of.
+        for_s: how long the same partition has to be held back.
+        goes_on: asked between two looks, of which one may take LOOK_S.
 
     Returns:
-        False, too, where the cluster does not tell.
+        False, too, where the cluster never tells, or nobody wants to know any more.
     """
-    if not partitions:
-        return False
-    end = monotonic() + for_s
-    places = [TopicPartition(topic, number) for topic, number in partitions]
-    asked = ConsumerGroupTopicPartitions(settings.kafka.group_id, places)
-    admin = admin_client(settings)
+    held: set[Partition] | None = None
+    since = 0.0
     while True:
+        found = _held_back(settings, partitions)
+        if found is not None:
+            since = monotonic() if held is None else since
+            held = found if held is None else held & found
+            if not held:
+                return False
+            if monotonic() - since >= for_s:
+                return True
+        if not goes_on():
+            return False
+        sleep(LOOK_EVERY_S)
+
+
+def _held_back(
+    settings: Settings, partitions: Collection[Partition] | None
+) -> set[Partition] | None:
+    """Look once; None: the cluster does not tell yet."""
+    places = None if partitions is None else [TopicPartition(*place) for place in partitions]
+    asked = ConsumerGroupTopicPartitions(settings.kafka.group_id, places)
+    admin = admin_client(settings)  # an answer never comes to one that is gone
+    try:
         (answer,) = admin.list_consumer_group_offsets(
             [asked], require_stable=True, request_timeout=LOOK_S
         ).values()
-        try:
-            found = answer.result().topic_partitions
-        except KafkaException:
-            return False
-        codes = {place.error.code() for place in found if place.error}
-        if KafkaError.UNSTABLE_OFFSET_COMMIT not in codes:
-            return False
-        if monotonic() >= end:
-            return True
-        sleep(LOOK_EVERY_S)
+        found = answer.result().topic_partitions
+    except KafkaException as error:
+        if error.args[0].code() in NOT_YET:
+            return None
+        log.warning("the group's offsets cannot be looked at", code=error.args[0].name())
+        return set()
+    return {
+        Partition(place.topic, place.partition)
+        for place in found
+        if place.error and place.error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT
+    }

@@ -4,7 +4,7 @@ A window's outcomes stay in memory until they are committed, so that an abort ne
 rewind: the same outcomes, less what the claim has lost, are published once more.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from time import monotonic
 from typing import Final, Protocol
@@ -20,13 +20,18 @@ from worker.offsets import next_offsets
 from worker.settings import Settings
 from worker.shared import Shared
 from worker.transactions import AbortedError, Transactions
-from worker.window import Claim, Judged, Outcome, Partition
+from worker.window import Judged, Outcome, Partition
 
 log = structlog.get_logger()
 
-NOTHING: Final = Claim({})
 METADATA_S: Final = 1.0  # how long to wait for intake to read the group's metadata again
-LEFT_S: Final = 5.0  # what holds our offsets back for longer, when all of ours has ended, was left
+LEFT_S: Final = 2.0  # an offset that is held back for so long, when all of ours has ended
+MOST_ENDS: Final = 8  # producers that may fail to end what was left open
+
+HeldBack = Callable[
+    [Settings, Collection[Partition] | None, float, Callable[[], bool]],
+    bool,
+]
 
 
 class Publish(Protocol):
@@ -62,10 +67,11 @@ class ExactlyOnce:
         transactions: Transactions,
         judge: Judge,
         accounts: Accounts,
-        held_back: Callable[[Settings, Sequence[Partition], float], bool] = are_held_back,
+        held_back: HeldBack = are_held_back,
     ) -> None:
         self._settings = shared.settings
         self._stop = shared.stop
+        self._pulse = shared.pulse
         self._readiness = shared.readiness
         self._claims = shared.claims
         self._committed = shared.committed
@@ -87,7 +93,7 @@ class ExactlyOnce:
         try:
             while True:
                 if self._transactions.recover():
-                    self._look_for_left_open()
+                    self.end_what_was_left_open()
                 outcomes, aborted = self._once(window, outcomes, alone)
                 if aborted is None:
                     break
@@ -107,28 +113,41 @@ class ExactlyOnce:
             raise ClusterError("windows on the device were not finished while draining")
         self._transactions.idle()
         if self._left_open.to_end.is_set():
-            self._end_left_open()
+            self._left_open.to_end.clear()
+            if not self._claims.owned():  # else what held the offsets back has ended
+                self._abort_what_was_left_open()
+
+    def end_what_was_left_open(self) -> None:
+        """See whether a broker has left a transaction of ours open, and end it.
+
+        To be called when all that we began has ended: at the start, and by a producer that was
+        rebuilt, before it begins. Where nothing is ours it is tried for other workers' offsets,
+        too: they may have been given what was ours.
+
+        Raises:
+            ClusterError: it cannot be ended.
+        """
+        if self._held_back(self._settings, self._claims.owned() or None, LEFT_S, self._goes_on):
+            self._abort_what_was_left_open()
 
     def close(self) -> None:
         """Let the producer go."""
         self._transactions.close()
 
-    def _look_for_left_open(self) -> None:
-        """Let all partitions go if a transaction is open on them, though all of ours have ended."""
-        owned = self._claims.owned()
-        if self._held_back(self._settings, owned, LEFT_S):
-            log.error("transaction left open by a broker: the group is joined anew")
-            self._claims.lose(owned)
-            self._left_open.to_rejoin.set()
+    def _goes_on(self) -> bool:
+        self._pulse.beat()
+        return not self._stop.overdue()
 
-    def _end_left_open(self) -> None:
-        """No partition is ours, and intake waits for the group's offsets: abort what is there."""
-        with self._claims.gate(NOTHING) as (_, metadata):
-            pass
+    def _abort_what_was_left_open(self) -> None:
+        """Let all partitions go, end it, and have intake begin at the group's offsets."""
+        owned = self._claims.owned()
+        self._claims.lose(owned)
         self._committed.forget()
-        if self._transactions.end_left_open(metadata):
-            self._left_open.to_end.clear()
-            log.warning("what a broker may have left open is aborted")
+        if not any(self._transactions.end_left_open() for _ in range(MOST_ENDS)):
+            raise ClusterError("what a broker may have left open cannot be aborted")
+        log.warning("what a broker may have left open is aborted", partitions=len(owned))
+        if owned:
+            self._left_open.to_rejoin.set()
 
     def _once(
         self, window: Judged, outcomes: Sequence[Outcome], alone: Positions

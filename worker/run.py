@@ -104,7 +104,9 @@ def _publisher(shared: Shared, judge: Judge) -> Publish:
         return AtLeastOnce(shared, judge, accounts)
     transactions = Transactions(shared)
     transactions.open()
-    return ExactlyOnce(shared, transactions, judge, accounts)
+    publish = ExactlyOnce(shared, transactions, judge, accounts)
+    publish.end_what_was_left_open()
+    return publish
 
 
 def serve_health(shared: Shared, exposed: Exposed, troubles: Trouble) -> Health:

@@ -12,7 +12,14 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 
 from schemas.errors import ClusterError, SettingsError, TopicError
 from worker.bounded import Bounded
@@ -162,31 +169,33 @@ class Transactions:
             self._look_for_topics()
         return True
 
-    def end_left_open(self, metadata: Any) -> bool:
+    def end_left_open(self) -> bool:
         """Abort what a broker has left open under our name, on every partition that may have it.
 
         A marker is written where a transaction has been; so one goes everywhere, and is aborted.
-        Readers of committed records never see it.
-
-        Args:
-            metadata: of the consumer group; if it is refused, the coordinator has noted the group's
-                partition all the same.
+        Readers of committed records never see it. The offset goes under no membership: if the
+        group refuses it, the coordinator has noted the group's partition before.
 
         Returns:
-            Whether it is done; else `recover`, and do it again.
+            Whether it is done; else the producer is in doubt, and it may be tried again.
+
+        Raises:
+            ClusterError: as `open`.
         """
         self.recover()
-        failure = (
-            self._call(self._built().begin_transaction)
-            or self._call(self._mark_everywhere, end=monotonic())
-            or self._flush()
-        )
+        failure = self._call(self._built().begin_transaction)
+        failure = failure or self._call(self._mark_everywhere, end=monotonic())
         if not failure:
-            offsets = [TopicPartition(self._settings.topics.verdicts, 0, 0)]
-            send = self._built().send_offsets_to_transaction
-            send_ours = partial(send, offsets, metadata, CALL_S)
-            self._call(partial(self._bounded, send_ours), end=monotonic())
-            failure = self._call(self._built().abort_transaction, CALL_S, end=monotonic() + CALL_S)
+            send = partial(
+                self._built().send_offsets_to_transaction,
+                [TopicPartition(self._settings.topics.comments, 0, 0)],
+                _no_membership(self._settings),
+                CALL_S,
+            )
+            failure = self._call(partial(self._bounded, send), end=monotonic())
+            if failure is None or failure.code() in STALE_MEMBER:
+                abort = self._built().abort_transaction
+                failure = self._call(abort, CALL_S, end=monotonic() + CALL_S)
         if failure:
             self._doubt = failure.name()
             return False
@@ -194,12 +203,17 @@ class Transactions:
         return True
 
     def _mark_everywhere(self) -> None:
+        """Put a message into every partition that outcomes go to."""
         topics = self._settings.topics
         producer = self._built()
         found = producer.list_topics(timeout=CALL_S).topics
-        for name in found.keys() & {topics.verdicts, topics.flags, topics.dead_letters}:
+        for name in (topics.verdicts, topics.flags, topics.dead_letters):
+            if name not in found:
+                raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, name))
             for number in found[name].partitions:
                 producer.produce(name, None, b"", partition=number)
+        if producer.flush(CALL_S):
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - a public constant
 
     def _look_for_topics(self) -> None:
         """What waits for a topic that was deleted is aborted again and again, and says not why."""
@@ -528,6 +542,21 @@ def produced(
         error: KafkaError = failed.args[0]
         return error
     return None
+
+
+def _no_membership(settings: Settings) -> Any:
+    """Return the group's metadata as those have it who have not joined."""
+    properties = {
+        **settings.kafka.properties(),
+        "bootstrap.servers": settings.kafka.bootstrap_servers,
+        "group.id": settings.kafka.group_id,
+        "logger": CLIENT_LOG,
+    }
+    consumer = Consumer(properties)
+    try:
+        return consumer.consumer_group_metadata()
+    finally:
+        consumer.close()
 
 
 def _refused(call: str, error: KafkaError) -> ClusterError:

@@ -22,6 +22,7 @@ from worker.transactions import Transactions
 from worker.window import Fetched, Judged, Partition, Record
 
 TOPICS = TopicSettings()
+EVERYWHERE = {(name, n) for name in ("verdicts", "flags", "dead-letters") for n in (0, 1)}
 TOO_LARGE = KafkaError.MSG_SIZE_TOO_LARGE
 
 
@@ -43,7 +44,9 @@ class Room:
             transactions,
             make_judge(),
             accounts,
-            lambda _, partitions, __: bool(self.held_back.intersection(partitions)),
+            lambda _, partitions, *__: bool(
+                self.held_back if partitions is None else self.held_back.intersection(partitions)
+            ),
         )
 
     def window(self, records: Sequence[Record]) -> Judged:
@@ -350,6 +353,16 @@ def test_what_a_broker_left_open_is_ended_while_nothing_is_ours(room: Room) -> N
     assert room.shared.committed.of(TopicPartition("comments", 0)) == 0
 
 
+def test_what_a_broker_may_have_left_open_is_let_be_once_a_partition_is_ours(room: Room) -> None:
+    """Its offsets were learnt: what held them back was another worker's, and has ended."""
+    room.shared.left_open.to_end.set()
+
+    room.publish.idle()
+
+    assert room.cluster.called("abort") == 0
+    assert not room.shared.left_open.to_end.is_set()
+
+
 def test_a_window_goes_if_a_broker_left_the_one_before_open(room: Room) -> None:
     """Its end would be the end of both. All partitions are begun anew, at the group's offsets."""
     room.held_back = {room.partitions[1]}
@@ -358,9 +371,30 @@ def test_a_window_goes_if_a_broker_left_the_one_before_open(room: Room) -> None:
     room.publish(room.window(comments([3])))
 
     assert room.cluster.committed == []
+    assert room.cluster.aborted == EVERYWHERE
     assert room.shared.claims.owned() == []
     assert room.shared.left_open.to_rejoin.is_set()
     assert room.nothing_is_aboard()
+
+
+def test_what_a_predecessor_was_left_with_is_ended_at_the_start(room: Room) -> None:
+    """Whoever has been given its partitions waits for it."""
+    room.shared.claims.lose(room.partitions)
+    room.held_back = {room.partitions[1]}
+
+    room.publish.end_what_was_left_open()
+
+    assert room.cluster.aborted == EVERYWHERE
+    assert not room.shared.left_open.to_rejoin.is_set()
+
+
+def test_what_cannot_be_ended_ends_the_worker(room: Room) -> None:
+    """Whatever it would publish next would end it, and nobody knows how it should."""
+    room.held_back = {room.partitions[1]}
+    room.cluster.topics.remove("flags")
+
+    with pytest.raises(ClusterError, match="left open"):
+        room.publish.end_what_was_left_open()
 
 
 def test_what_holds_back_the_partitions_of_others_is_theirs_to_look_at(room: Room) -> None:

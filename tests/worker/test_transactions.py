@@ -513,7 +513,7 @@ def test_what_a_broker_left_open_is_aborted_on_every_partition(
     """The group's, too: offsets are sent, and where they are refused its partition is noted."""
     cluster.will_fail("send_offsets", abortable(KafkaError.UNKNOWN_MEMBER_ID))
 
-    assert transactions.end_left_open("metadata")
+    assert transactions.end_left_open()
 
     assert cluster.calls[2:] == ["begin", *["produce"] * 6, "send_offsets", "abort"]
     assert cluster.aborted == EVERYWHERE
@@ -527,8 +527,8 @@ def test_what_was_left_open_and_could_not_be_aborted_is_tried_again_by_another_p
     """The one before may be in any state."""
     cluster.will_fail(call, fatal())
 
-    assert not transactions.end_left_open("metadata")
-    assert transactions.end_left_open("metadata")
+    assert not transactions.end_left_open()
+    assert transactions.end_left_open()
 
     assert cluster.called("new") == 2
     assert cluster.aborted == EVERYWHERE
