@@ -24,6 +24,7 @@ from confluent_kafka import (
 from schemas.errors import ClusterError, SettingsError, TidegateError, TopicError
 from worker.bounded import Bounded
 from worker.client_events import CLIENT_LOG
+from worker.kafka_errors import AWAY
 from worker.left_open import are_held_back
 from worker.settings import GroupProtocol
 from worker.shared import Shared, Stop
@@ -53,18 +54,10 @@ RIGHTS: Final = {
 }
 
 # What the client mends by itself, and only tells us.
-PASSING: Final = frozenset(
-    {
-        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - a public constant
-        KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001 - a public constant
-        KafkaError._TIMED_OUT,  # noqa: SLF001 - a public constant
-        KafkaError._TRANSPORT,  # noqa: SLF001 - a public constant
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.NOT_COORDINATOR,
-        KafkaError.REBALANCE_IN_PROGRESS,  # a JoinGroup among others: the client joins again
-    }
-)
+PASSING: Final = AWAY | {
+    KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001 - a public constant
+    KafkaError.REBALANCE_IN_PROGRESS,  # a JoinGroup among others: the client joins again
+}
 
 
 class Intake:

@@ -27,6 +27,18 @@ STALE_MEMBER: Final = frozenset(
     }
 )
 
+# What any client says while the cluster, or the coordinator, cannot be asked: that passes.
+AWAY: Final = frozenset(
+    {
+        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - a public constant
+        KafkaError._TIMED_OUT,  # noqa: SLF001 - a public constant
+        KafkaError._TRANSPORT,  # noqa: SLF001 - a public constant
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    }
+)
+
 # What a call says of a transaction or a client that has failed before it, and not why.
 FAILED_BEFORE: Final = frozenset({KafkaError._STATE, KafkaError._FATAL})  # noqa: SLF001 - public constants
 

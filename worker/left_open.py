@@ -23,6 +23,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from worker.kafka_errors import AWAY
 from worker.settings import Settings
 from worker.topics import admin_client
 from worker.window import Partition
@@ -31,18 +32,6 @@ log = structlog.get_logger()
 
 LOOK_S: Final = 5.0  # for one answer
 LOOK_EVERY_S: Final = 0.2
-
-# What a cluster says that does not tell yet.
-NOT_YET: Final = frozenset(
-    {
-        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - a public constant
-        KafkaError._TIMED_OUT,  # noqa: SLF001 - a public constant
-        KafkaError._TRANSPORT,  # noqa: SLF001 - a public constant
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.NOT_COORDINATOR,
-    }
-)
 
 
 class LeftOpen:
@@ -69,7 +58,7 @@ def are_held_back(
 
     Args:
         settings: where the cluster is, and the group.
-        partitions: to look at; None: all that the group has offsets of.
+        partitions: to look at; None: all of the topic of comments.
         for_s: how long the same partition has to be held back.
         goes_on: asked between two looks, of which one may take LOOK_S.
 
@@ -96,16 +85,22 @@ def _held_back(
     settings: Settings, partitions: Collection[Partition] | None
 ) -> set[Partition] | None:
     """Look once; None: the cluster does not tell yet."""
-    places = None if partitions is None else [TopicPartition(*place) for place in partitions]
-    asked = ConsumerGroupTopicPartitions(settings.kafka.group_id, places)
+    topic = settings.topics.comments
     admin = admin_client(settings)  # an answer never comes to one that is gone
     try:
+        if partitions is None:  # the broker's own "all" leaves out what was never committed
+            found_topic = admin.list_topics(topic, LOOK_S).topics[topic]
+            partitions = [Partition(topic, number) for number in found_topic.partitions]
+        if not partitions:  # the topic was deleted: intake says so
+            return set()
+        places = [TopicPartition(*place) for place in partitions]
+        asked = ConsumerGroupTopicPartitions(settings.kafka.group_id, places)
         (answer,) = admin.list_consumer_group_offsets(
             [asked], require_stable=True, request_timeout=LOOK_S
         ).values()
         found = answer.result().topic_partitions
     except KafkaException as error:
-        if error.args[0].code() in NOT_YET:
+        if error.args[0].code() in AWAY:
             return None
         log.warning("the group's offsets cannot be looked at", code=error.args[0].name())
         return set()

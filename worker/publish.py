@@ -136,7 +136,9 @@ class ExactlyOnce:
 
     def _goes_on(self) -> bool:
         self._pulse.beat()
-        return not self._stop.overdue()
+        if self._stop.overdue():  # to publish without an answer could end what was left open
+            raise ClusterError("the group's offsets were not learnt while draining")
+        return True
 
     def _abort_what_was_left_open(self) -> None:
         """Let all partitions go, end it, and have intake begin at the group's offsets."""

@@ -203,11 +203,11 @@ class Transactions:
         return True
 
     def _mark_everywhere(self) -> None:
-        """Put a message into every partition that outcomes go to."""
+        """Put a message into every partition that outcomes and erasures go to."""
         topics = self._settings.topics
         producer = self._built()
         found = producer.list_topics(timeout=CALL_S).topics
-        for name in (topics.verdicts, topics.flags, topics.dead_letters):
+        for name in (topics.verdicts, topics.flags, topics.dead_letters, topics.feedback):
             if name not in found:
                 raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, name))
             for number in found[name].partitions:

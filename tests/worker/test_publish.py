@@ -1,6 +1,6 @@
 """The last room: what is published, what is published again, and what never is."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import pytest
 from confluent_kafka import KafkaError, TopicPartition
@@ -16,22 +16,24 @@ from worker.breaker import Breaker
 from worker.kafka_errors import STALE_MEMBER
 from worker.prepare import Prepare
 from worker.publish import ExactlyOnce
-from worker.settings import BreakerSettings, LimitSettings, TopicSettings
+from worker.settings import BreakerSettings, LimitSettings, Settings, TopicSettings
 from worker.shared import Shared
 from worker.transactions import Transactions
 from worker.window import Fetched, Judged, Partition, Record
 
 TOPICS = TopicSettings()
-EVERYWHERE = {(name, n) for name in ("verdicts", "flags", "dead-letters") for n in (0, 1)}
+EVERYWHERE = {
+    (name, n) for name in ("verdicts", "flags", "dead-letters", "feedback") for n in (0, 1)
+}
 TOO_LARGE = KafkaError.MSG_SIZE_TOO_LARGE
 
 
 class Room:
     """The publisher on a fake cluster, with three partitions of the comments topic."""
 
-    def __init__(self) -> None:
+    def __init__(self, drain_s: float = 20) -> None:
         self.cluster = FakeCluster()
-        self.shared: Shared = make_shared()
+        self.shared: Shared = make_shared(drain_s)
         self.partitions = [Partition("comments", number) for number in range(3)]
         self.shared.claims.assign(self.partitions)
         self.shared.claims.refresh("metadata")
@@ -39,14 +41,26 @@ class Room:
         transactions.open()
         accounts = Accounts(self.shared.metrics, Breaker(BreakerSettings()))
         self.held_back: set[Partition] = set()  # by a transaction that a broker left open
+        self.tells = True  # what is held back
         self.publish = ExactlyOnce(
             self.shared,
             transactions,
             make_judge(),
             accounts,
-            lambda _, partitions, *__: bool(
-                self.held_back if partitions is None else self.held_back.intersection(partitions)
-            ),
+            self._are_held_back,
+        )
+
+    def _are_held_back(
+        self,
+        _: Settings,
+        partitions: Collection[Partition] | None,
+        __: float,
+        goes_on: Callable[[], bool],
+    ) -> bool:
+        while not self.tells:
+            goes_on()
+        return bool(
+            self.held_back if partitions is None else self.held_back.intersection(partitions)
         )
 
     def window(self, records: Sequence[Record]) -> Judged:
@@ -407,3 +421,18 @@ def test_what_holds_back_the_partitions_of_others_is_theirs_to_look_at(room: Roo
 
     assert room.verdicts() == [b"k0-3"]
     assert not room.shared.left_open.to_rejoin.is_set()
+
+
+def test_without_an_answer_nothing_is_published_past_the_time_to_drain() -> None:
+    """What was left open could be ended by it."""
+    room = Room(drain_s=1e-9)
+    room.tells = False
+    window = room.window(comments([3]))
+    room.cluster.will_fail("send_offsets", abortable())
+    room.cluster.gate = lambda call: room.shared.stop.set() if call == "init" else None
+
+    with pytest.raises(ClusterError, match="draining"):
+        room.publish(window)
+
+    assert room.cluster.committed == []
+    assert room.nothing_is_aboard()

@@ -504,7 +504,9 @@ def test_a_producer_before_it_is_open_is_a_bug(cluster: FakeCluster, shared: Sha
         send(Transactions(shared, cluster.make))
 
 
-EVERYWHERE = {(name, n) for name in ("verdicts", "flags", "dead-letters") for n in (0, 1)}
+EVERYWHERE = {
+    (name, n) for name in ("verdicts", "flags", "dead-letters", "feedback") for n in (0, 1)
+}
 
 
 def test_what_a_broker_left_open_is_aborted_on_every_partition(
@@ -515,7 +517,7 @@ def test_what_a_broker_left_open_is_aborted_on_every_partition(
 
     assert transactions.end_left_open()
 
-    assert cluster.calls[2:] == ["begin", *["produce"] * 6, "send_offsets", "abort"]
+    assert cluster.calls[2:] == ["begin", *["produce"] * 8, "send_offsets", "abort"]
     assert cluster.aborted == EVERYWHERE
     assert cluster.committed == []
 
