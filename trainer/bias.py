@@ -1,10 +1,9 @@
 """Unintended bias: whether comments that name a group of people are judged worse than others.
 
 Source: Borkan et al. 2019, "Nuanced metrics for measuring unintended bias with real data for
-text classification"; the terms are those of Dixon et al. 2018.
+text classification".
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,20 +18,11 @@ from trainer.bootstrap import Floats, Mask, draws, interval, once
 from trainer.columns import TEXT_COLUMNS
 from trainer.evaluate import Figures
 from trainer.files import records
+from trainer.identities import IDENTITIES, named
 
 SAMPLE: Final = 20_000  # rows of a file that are judged at most, drawn with a fixed seed
 LEAST: Final = 10  # rows of each class that a term needs
 RESAMPLES: Final = 200
-
-IDENTITIES: Final = (
-    "african", "african american", "american", "asian", "bisexual", "black", "blind", "buddhist",
-    "canadian", "catholic", "chinese", "christian", "deaf", "elderly", "european", "female", "gay",
-    "heterosexual", "hispanic", "homosexual", "indian", "japanese", "jew", "jewish", "latina",
-    "latino", "latinx", "lesbian", "lgbt", "lgbtq", "male", "mexican", "middle aged",
-    "middle eastern", "millenial", "muslim", "nonbinary", "old", "older", "paralyzed",
-    "protestant", "queer", "sikh", "straight", "taoist", "teenage", "trans", "transgender",
-    "white", "young", "younger",
-)  # fmt: skip
 
 _CLASSES: Final = {
     "bad": True,
@@ -45,9 +35,6 @@ _CLASSES: Final = {
     "0.0": False,
 }
 _CLASS_COLUMNS: Final = ("label", "toxic")
-_TERM: Final = re.compile(
-    r"\b(?:" + "|".join(sorted(IDENTITIES, key=len, reverse=True)) + r")\b", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +93,11 @@ def bias(rows: BiasRows, scores: Floats) -> Figures:
         `rows`, `of`; `auc` over all and its interval; `worst`: for each of the three the term
         and its value, interval and distance to `auc`; `terms`: all of them.
     """
-    named = [{term.lower() for term in _TERM.findall(text)} for text in rows.texts]
+    named_in = [named(text) for text in rows.texts]
     terms = {
         term: found
         for term in IDENTITIES
-        for mask in [np.asarray([term in names for names in named], np.bool_)]
+        for mask in [np.asarray([term in names for names in named_in], np.bool_)]
         if min((mask & rows.toxic).sum(), (mask & ~rows.toxic).sum()) >= LEAST
         for found in [_subsets(mask, rows.toxic)]
     }

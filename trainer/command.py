@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from schemas.errors import TrainingError
 from trainer import data, fit, lineage
 from trainer import model as models
+from trainer.balanced import with_balanced_identities
 from trainer.data import LabelledFile
 from trainer.data_page import summary, write_data_report
 from trainer.data_report import DataReport, data_report
@@ -89,7 +90,11 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
         if world.first:
             _report_on_data(folder, data_report(read, rows, split, tokenizer))
         train_rows = distillation.taught(split) if distillation else split.train
-        taught = with_disguised(train_rows, settings.disguise, settings.seed)
+        taught = train_rows
+        if settings.balance_identities:
+            taught = with_balanced_identities(taught, settings.seed)
+            say(f"{len(taught) - len(train_rows):,} harmless rows that name groups are added")
+        taught = with_disguised(taught, settings.disguise, settings.seed)
         parts = Parts.of(replace(split, train=taught), tokenizer, max_length)
         weights = positive_weights(train_rows.labels, settings.balance)
         history = fit.fit(

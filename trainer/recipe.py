@@ -83,6 +83,10 @@ class FitSettings(BaseModel):
         le=1,
         description="Share of the rows that are learnt from once more, disguised.",
     )
+    balance_identities: bool = Field(
+        default=False,
+        description="Add harmless rows that name groups of people mostly named in toxic ones.",
+    )
     ema_decay: float = Field(
         default=0.0, ge=0, lt=1, description="Of the running mean of weights that is kept; 0: off."
     )
