@@ -1,4 +1,4 @@
-"""Balanced identities: a name that stands mostly in toxic rows gets harmless ones, no other does."""
+"""Balanced identities: a name that stands mostly in toxic rows gets harmless ones."""
 
 import numpy as np
 

@@ -13,7 +13,7 @@ from schemas.dead_letter import Reason
 from schemas.errors import SettingsError
 from schemas.verdict import Action
 from worker.api.attributes import Attributes
-from worker.api.decisions import feedback, scores_of
+from worker.api.decisions import feedback, labels_of, scores_of
 from worker.api.desk import Desk
 from worker.api.errors import invalid
 from worker.api.figures import Figures
@@ -39,6 +39,7 @@ OWN: Final = "bundle"  # the name of the scale that probabilities are on without
 NAMELESS: Final = "-"  # the id of what is not kept
 
 Treatment = Literal["judge", "hold", "refuse"]
+NOT_JUDGED: Final[Mapping[Treatment, Status]] = {"hold": Status.HELD, "refuse": Status.REFUSED}
 
 
 @dataclass(frozen=True)
@@ -92,19 +93,14 @@ class Api:
             The answer, and whether the comment was too long to be scored as a whole, for which
             the answer has no word.
         """
-        text = request.text(self.settings.text_bytes)
+        self.map_to(scale)  # a scale that is not there is said before anything is scored
+        in_place = request.text(self.settings.text_bytes)
+        text = request.read(in_place)
         labels = self._labels(request)
         detected = self.detect(text)
         languages = request.languages or [detected]
-        if self._treatment(languages, request.community_id) != "judge":
-            self.figures.other_languages.labels("refused").inc()
-            raise language_not_supported(next(iter(request.requested_attributes)), languages)
-        parts = (
-            sentences(text, self.settings.sentences)
-            if request.span_annotations
-            else [Sentence(text, 0, len(text.encode("utf-16-le", "replace")) // 2)]
-        )
         community = request.community_id or None
+        treatment = self._treatment(languages, community)
         whole = self._comment(
             text,
             request.client_token,
@@ -112,9 +108,17 @@ class Api:
             keep=not request.do_not_store,
             named="clientToken",
         )
+        end = self._deadline()
+        if treatment != "judge":
+            self.figures.other_languages.labels(NOT_JUDGED[treatment]).inc()
+            if treatment == "hold":  # the client hears of an error, a person of the comment
+                held = self.rooms.held(whole, Reason.LANGUAGE_NOT_SUPPORTED)
+                await self._publish(held, trace, end)
+            attribute = next(iter(labels or request.requested_attributes))
+            raise language_not_supported(attribute, languages)
+        parts = self._parts(request, in_place)
         others = dict.fromkeys(part.text for part in parts if part.text != text)
         asked = [whole, *(Passing(id=NAMELESS, text=t, community=community) for t in others)]
-        end = self._deadline()
         answers = await self._judged(asked)
         await self._publish(answers[0].messages, trace, end)
         by_text = {c.text: self._scored(a, scale) for c, a in zip(asked, answers, strict=True)}
@@ -122,16 +126,29 @@ class Api:
         answer = analyzed(request, labels, by_text[text], spans, detected)
         return answer, answers[0].truncated
 
+    def _parts(self, request: AnalyzeRequest, in_place: str) -> list[Sentence]:
+        """Return the parts that are scored by themselves, no more than there is time for."""
+        text = request.read(in_place)
+        if not request.span_annotations:
+            return [Sentence(text, 0, len(in_place.encode("utf-16-le", "replace")) // 2)]
+        most = self.settings.sentences
+        while True:
+            found = [s._replace(text=request.read(s.text)) for s in sentences(in_place, most)]
+            parts = [sentence for sentence in found if sentence.text.strip()]
+            if most == 1 or self.desk.has_time_for([text, *(part.text for part in parts)]):
+                return parts
+            most //= 2
+
     async def suggest(self, request: SuggestRequest, trace: Trace) -> dict[str, Any]:
         """Take what a moderator decided."""
-        text = request.text(self.settings.text_bytes)
+        text = request.read(request.text(self.settings.text_bytes))
         scores = scores_of(request)
+        labels = labels_of(scores, Attributes(self.manifest.labels))
         comment = self._comment(
             text, request.client_token, None, keep=not request.do_not_store, named="clientToken"
         )
         if not isinstance(comment, Passing):
-            attributes = Attributes(self.manifest.labels)
-            record = feedback(request, scores, comment.id, attributes, self.feedback)
+            record = feedback(request, comment, scores, labels, self.feedback)
             await self._publish([record], trace, self._deadline())
         return suggested(request, self.detect(text))
 
@@ -143,18 +160,20 @@ class Api:
         leave_out = (
             request.drop_unsupported_attributes or self.settings.unknown_attributes == "leave_out"
         )
-        labels = {}
+        labels, unknown = {}, []
         for name, parameters in request.requested_attributes.items():
             label = attributes.label(name)
             if label is not None:
                 labels[name] = label
             elif not leave_out:
-                raise _unknown(name, attributes)
+                unknown.append(name)
             if parameters and parameters.score_type not in SCORE_TYPES:
                 raise invalid(
                     f"Requested score type {str(parameters.score_type)[:60]} is not supported "
                     f"by attribute {name[:60]}"
                 )
+        if unknown:
+            raise _unknown(unknown, attributes)
         return labels
 
     # -- our own
@@ -222,7 +241,7 @@ class Api:
 
     def _not_judged(self, comment: CommentToScore, language: str, treatment: Treatment) -> Result:
         """A comment that nobody judged is for a person: tidegate fails closed."""
-        status = Status.HELD if treatment == "hold" else Status.REFUSED
+        status = NOT_JUDGED[treatment]
         self.figures.other_languages.labels(status).inc()
         return Result(
             id=comment.id,
@@ -317,7 +336,8 @@ class Api:
         return self.manifest.score_maps[scale]
 
 
-def _unknown(name: str, attributes: Attributes) -> Exception:
+def _unknown(names: Sequence[str], attributes: Attributes) -> Exception:
+    shown = ", ".join(name[:60] for name in names[:10])
     return invalid(
-        f"Unknown requested attribute: {name[:60]}; known are: {', '.join(attributes.names)}"
+        f"Unknown requested attribute: {shown}; known are: {', '.join(attributes.names)}"
     )

@@ -18,12 +18,12 @@ from starlette.types import Receive, Scope, Send
 from worker.api.api import Api
 from worker.api.bodies import parsed
 from worker.api.bounded_body import body_of
-from worker.api.discovery import VERSION, discovery
+from worker.api.discovery import METHODS, VERSION, discovery, schemas
 from worker.api.errors import STATUS, ApiError
 from worker.api.keys import Key, Keys
 from worker.api.lines import answered_lines, lines_of
 from worker.api.openapi import completed, described
-from worker.api.partial import cut, mask_of
+from worker.api.partial import Mask, cut, mask_of, refuse_unknown
 from worker.api.perspective import (
     AnalyzeRequest,
     AnalyzeResponse,
@@ -119,6 +119,7 @@ class Routes:
     def __init__(self, api: Api, keys: Keys) -> None:
         self._api = api
         self._keys = keys
+        self._schemas = schemas()
         model = api.manifest
         self._versions = {
             MODEL: f"{model.name}/{model.version}",
@@ -130,10 +131,11 @@ class Routes:
     async def analyze(self, request: Request, key: Key) -> Response:
         """Perspective's `comments:analyze`."""
         asked = parsed(AnalyzeRequest, await self._body(request))
+        mask = self._mask(request, "analyze")
         key.spend(1)
         scale = request.query_params.get("scale")
         answer, truncated = await self._api.analyze(asked, scale, _trace_of(request))
-        response = self._partial(request, answer)
+        response = self._answer(cut(answer, mask))
         if truncated:
             response.headers[TRUNCATED] = "true"
         return response
@@ -141,8 +143,9 @@ class Routes:
     async def suggest(self, request: Request, key: Key) -> Response:
         """Perspective's `comments:suggestscore`."""
         asked = parsed(SuggestRequest, await self._body(request))
+        mask = self._mask(request, "suggestscore")
         key.spend(1)
-        return self._partial(request, await self._api.suggest(asked, _trace_of(request)))
+        return self._answer(cut(await self._api.suggest(asked, _trace_of(request)), mask))
 
     async def score(self, request: Request, key: Key) -> Response:
         """Our own: one comment or many, or a stream of them as JSON Lines."""
@@ -202,9 +205,15 @@ class Routes:
     async def _body(self, request: Request) -> bytes:
         return await body_of(request, self._api.settings.body_bytes)
 
-    def _partial(self, request: Request, found: Mapping[str, Any]) -> Response:
+    def _mask(self, request: Request, method: str) -> Mask | None:
+        """Return what is wanted of the answer; what is no mask is refused before it is judged."""
         fields = request.query_params.get("fields")
-        return self._answer(cut(found, mask_of(fields)) if fields else found)
+        if not fields:
+            return None
+        mask = mask_of(fields)
+        _, answer, _ = METHODS[method]
+        refuse_unknown(mask, answer, self._schemas)
+        return mask
 
     def _answer(self, found: Mapping[str, Any], code: int = 200) -> Response:
         return Response(orjson.dumps(found), code, self._versions, JSON)

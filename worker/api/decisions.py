@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import uuid4
 
+from schemas.comment import CommentEvent
 from schemas.verdict import Action
 from schemas.wire import encode
 from worker.api.attributes import Attributes
 from worker.api.errors import invalid
-from worker.api.perspective import AttributeScores, SuggestRequest
+from worker.api.perspective import SCORE_TYPES, AttributeScores, SuggestRequest
 from worker.cloud_event import cloud_event
 from worker.window import Outgoing
 
@@ -33,43 +34,56 @@ def scores_of(request: SuggestRequest) -> dict[str, float]:
 def _score(attribute: str, found: AttributeScores | None) -> float:
     """Return the score of the whole comment; of parts the highest, as when we judge."""
     shown = attribute[:MOST_CHARACTERS]
-    if shown != attribute:
+    if not attribute or shown != attribute:
         raise invalid(f"Unknown attribute: {shown}…")
     scores = [found.summary_score] if found and found.summary_score else []
     if found and not scores:
         scores = [part.score for part in found.span_scores or () if part.score]
     if not scores:
         raise invalid(f"Missing summary_score for attribute: {shown}")
+    if any(score.type not in SCORE_TYPES for score in scores):
+        raise invalid(f"Score type of attribute {shown} is not supported")
     value = max(score.value or 0.0 for score in scores)  # proto3 leaves a zero out
     if not 0 <= value <= 1:
         raise invalid(f"Score of attribute {shown} must be between 0 and 1")
     return value
 
 
-def feedback(
-    request: SuggestRequest,
-    scores: Mapping[str, float],
-    comment_id: str,
-    attributes: Attributes,
-    topic: str,
-) -> Outgoing:
-    """Return the record of a decision, the comment's text with it.
+def labels_of(scores: Mapping[str, float], attributes: Attributes) -> dict[str, float]:
+    """Return the score that was suggested for each label.
 
     What has no label here is kept under its own name: a later bundle may have one.
+
+    Raises:
+        ApiError: two attributes of one label have different scores.
     """
+    labels: dict[str, float] = {}
+    for name, value in scores.items():
+        if name in ACTIONS:
+            continue
+        label = attributes.label(name) or name.lower()
+        if labels.setdefault(label, value) != value:
+            raise invalid(f"Attribute {name} has two scores under two names")
+    return labels
+
+
+def feedback(
+    request: SuggestRequest,
+    comment: CommentEvent,
+    scores: Mapping[str, float],
+    labels: Mapping[str, float],
+    topic: str,
+) -> Outgoing:
+    """Return the record of a decision, the comment's text with it."""
     decided_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     actions = [ACTIONS[name] for name, value in scores.items() if name in ACTIONS and value > 0]
     payload: dict[str, Any] = {
-        "comment_id": comment_id,
+        "comment_id": comment.id,
         "community": request.community_id or None,
-        "text": request.comment.text,
-        "labels": {
-            attributes.label(name) or name.lower(): value
-            for name, value in scores.items()
-            if name not in ACTIONS
-        },
+        "text": comment.text,
+        "labels": labels,
         "action": actions[0] if actions else None,
         "decided_at": decided_at,
     }
     headers = [*cloud_event("feedback", str(uuid4()), decided_at)]
-    return Outgoing(topic, comment_id.encode(), encode(payload), headers)
+    return Outgoing(topic, comment.id.encode(), encode(payload), headers)

@@ -104,6 +104,11 @@ class Desk:
         """How long a request that came now would wait, in seconds."""
         return self._pace.seconds(self._weight)
 
+    def has_time_for(self, texts: Sequence[str]) -> bool:
+        """Say whether texts can be judged in the time that a request has for the work itself."""
+        weight = sum(map(self._pace.weight, texts))
+        return self._pace.seconds(weight) <= self._deadline_s * (1 - SPARE)
+
     async def judge(
         self, comments: Sequence[CommentEvent], deadline_s: float | None = None
     ) -> list[Answer]:

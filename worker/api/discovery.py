@@ -65,7 +65,6 @@ def discovery(root: str) -> dict[str, Any]:
         "mtlsRootUrl": root,
         "servicePath": "",
         "baseUrl": root,
-        "batchPath": "batch",
         "parameters": {
             name: {"type": kind, "description": about, "location": "query"}
             for name, (kind, about) in QUERY.items()

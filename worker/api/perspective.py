@@ -8,13 +8,14 @@ from pydantic.alias_generators import to_camel
 
 from schemas.contract import MOST_CHARACTERS_OF_A_NAME, ForeignContract
 from worker.api.errors import ApiError, invalid
+from worker.api.html_text import covered, shown
 
 PROBABILITY: Final = "PROBABILITY"
 # Left out or unspecified it is the probability; other types have no model here, nor had they
 # lately there.
 SCORE_TYPES: Final = (None, PROBABILITY, "SCORE_TYPE_UNSPECIFIED")
-# Markup is cleaned away by the bundle's tokenizer.json, so that HTML is no other case.
-TEXT_TYPES: Final = (None, "PLAIN_TEXT", "HTML", "TEXT_TYPE_UNSPECIFIED")
+HTML: Final = "HTML"
+TEXT_TYPES: Final = (None, "PLAIN_TEXT", HTML, "TEXT_TYPE_UNSPECIFIED")
 
 
 def _either(name: str) -> AliasChoices:
@@ -95,17 +96,18 @@ class CommentRequest(Message):
     )
 
     def text(self, most_bytes: int) -> str:
-        """Return the comment's text.
+        """Return the comment's text, every letter in its place; of HTML the markup is covered.
 
         Raises:
             ApiError: it is empty, too long, of an unknown type, or has two contexts.
         """
         if self.comment.type not in TEXT_TYPES:
             raise invalid("Unknown text type")
-        text = self.comment.text or ""
-        if not text.strip():
+        sent = self.comment.text or ""
+        text = covered(sent) if self.comment.type == HTML else sent
+        if not self.read(text).strip():
             raise invalid("Comment must be non-empty.", "COMMENT_EMPTY")
-        if (found := len(text.encode(errors="replace"))) > most_bytes:
+        if (found := len(sent.encode(errors="replace"))) > most_bytes:
             message = "Comment text was too many bytes. "
             message += f"Value ({found}) exceeded limit ({most_bytes})."
             raise invalid(message, "COMMENT_TOO_LONG")
@@ -116,6 +118,10 @@ class CommentRequest(Message):
                 "but both fields were populated."
             )
         return text
+
+    def read(self, text: str) -> str:
+        """Return the comment's text, or a part of it, as it is to be judged."""
+        return shown(text) if self.comment.type == HTML else text
 
 
 class AnalyzeRequest(CommentRequest):

@@ -60,11 +60,14 @@ def make(detect: LanguageDetector) -> Iterator[Callable[..., Application]]:
             return publisher
 
         def made(
-            keys: Path | None = None, cluster: FakeCluster | None = None, **settings: Any
+            keys: Path | None = None,
+            cluster: FakeCluster | None = None,
+            pace: Pace | None = None,
+            **settings: Any,
         ) -> Application:
             joins = {"publish": "before-answer"} if cluster else {}
             ours = ApiSettings(**({"deadline_s": 20} | joins | settings))
-            desk = Desk(rooms, Pulse(), ours, Pace(1_024, 1e-9), lambda _: None)
+            desk = Desk(rooms, Pulse(), ours, pace or Pace(1_024, 1e-9), lambda _: None)
             figures = Figures()
             publisher = joined(ours, cluster, figures) if cluster else None
             api = Api(

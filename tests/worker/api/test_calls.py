@@ -15,6 +15,7 @@ from schemas.errors import SettingsError
 from schemas.labels import LABELS
 from worker.api.api import Api
 from worker.api.application import ANALYZE, SUGGEST, Application
+from worker.api.pace import Pace
 
 TEXT: Final = "What a stupid thing to say, nobody here likes you at all."
 GERMAN: Final = "Das ist ein schlechter Kommentar von jemandem, der nichts gelesen hat."
@@ -172,10 +173,57 @@ def test_what_perspective_refused_is_refused_in_its_words(
     assert detail["@type"].endswith("google.commentanalyzer.v1alpha1.Error")
 
 
-@pytest.mark.parametrize("kind", ["PLAIN_TEXT", "HTML", "TEXT_TYPE_UNSPECIFIED"])
-def test_html_is_no_other_case(kind: str, make: Make) -> None:
-    """The bundle's cleaning takes markup away."""
-    assert analyze(make(), comment={"text": TEXT, "type": kind}).code == 200
+@pytest.mark.parametrize("kind", ["PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED", None])
+def test_a_plain_text_is_judged_as_it_is(kind: str | None, make: Make) -> None:
+    """It may have signs that HTML gives a meaning."""
+    text = "a <b and &lt; c"
+
+    found = analyze(make(), comment={"text": text, "type": kind}).json["attributeScores"]
+
+    assert found["TOXICITY"]["summaryScore"]["value"] == score_of(text)
+
+
+def test_of_html_what_its_reader_sees_is_judged(make: Make) -> None:
+    """Spans are places in the text as it was sent."""
+    html = '<p title="a fool">You 😀 <i>id</i>&#105;ot. Tea &amp; cake?</p><br>'
+
+    answered = analyze(make(), comment={"text": html, "type": "HTML"}, spanAnnotations=True)
+
+    found = answered.json["attributeScores"]["TOXICITY"]
+    begin, middle = html.index("You"), html.index("Tea")
+    assert [(span["begin"], span["end"]) for span in found["spanScores"]] == [
+        (begin, middle),  # one unit more than characters before `Tea`, one blank less
+        (middle + 1, html.index("?") + 2),
+    ]
+    assert [span["score"]["value"] for span in found["spanScores"]] == [
+        score_of("You 😀 idiot."),
+        score_of("Tea & cake?"),
+    ]
+    empty = analyze(make(), comment={"text": "<p> <br></p>", "type": "HTML"})
+    assert empty.error["details"][0]["errorType"] == "COMMENT_EMPTY"
+
+
+def test_every_attribute_without_a_model_is_named(make: Make) -> None:
+    """Or a client would find them one after the other."""
+    attributes: dict[str, Any] = {"SPAM": {}, "TOXICITY": {}, "FLIRTATION": {}}
+
+    message = analyze(make(), requestedAttributes=attributes).error["message"]
+
+    assert message.startswith("Unknown requested attribute: SPAM, FLIRTATION; known are: ")
+
+
+@pytest.mark.parametrize(("s_a_byte", "expected"), [(1e-3, 50), (1.5e-3, 25), (3e-3, 1)])
+def test_a_long_comment_has_as_many_spans_as_there_is_time_for(
+    s_a_byte: float, expected: int, make: Make
+) -> None:
+    """The last one has the rest; a lone comment is never refused for what it would take."""
+    text = "One more of these sentences stands here. " * 60
+    pace = Pace(1_024, s_a_byte)
+
+    answered = analyze(make(pace=pace, deadline_s=20), text, spanAnnotations=True)
+
+    found = answered.json["attributeScores"]["TOXICITY"]["spanScores"]
+    assert (len(found), found[-1]["end"]) == (expected, len(text) - 1)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +255,8 @@ def test_only_the_fields_that_are_asked_for_are_sent(make: Make) -> None:
 
     value = {"summaryScore": {"value": score_of(TEXT)}}
     assert answered.json == {"attributeScores": {"TOXICITY": value}}
-    assert analyze(make(), query={"fields": "("}).code == 400
+    for wrong in ("(", "scores"):
+        assert analyze(make(), query={"fields": wrong}).code == 400
 
 
 def test_scores_are_on_the_scale_that_is_set_or_asked_for(make: Make) -> None:
@@ -256,6 +305,15 @@ def test_another_language_is_judged_unless_the_operator_refuses_it(
         assert detail["languageNotSupportedByAttributeError"]["attribute"] == "TOXICITY"
 
 
+def test_a_language_error_names_an_attribute_that_has_a_model(make: Make) -> None:
+    """What was left out is not asked for again."""
+    app = make(other_languages="refuse", unknown_attributes="leave_out")
+
+    refused = analyze(app, GERMAN, requestedAttributes={"SPAM": {}, "INSULT": {}})
+
+    assert refused.error["message"].startswith("Attribute INSULT does not support")
+
+
 def test_a_community_may_have_its_own_rule_for_languages(make: Make) -> None:
     """It is known by its id."""
     app = make(other_languages="refuse", other_languages_in={"berlin": "judge"})
@@ -294,9 +352,21 @@ def test_a_suggestion_is_answered(attribute: str, make: Make) -> None:
     [
         ({}, "Missing attribute_scores"),
         ({"TOXICITY": {}}, "Missing summary_score for attribute: TOXICITY"),
+        ({"": {"summaryScore": {"value": 1}}}, "Unknown attribute: "),
+        (
+            {"TOXICITY": {"summaryScore": {"value": 0.9, "type": "PERCENTILE"}}},
+            "Score type of attribute TOXICITY is not supported",
+        ),
+        (
+            {
+                "TOXICITY": {"summaryScore": {"value": 1}},
+                "TOXICITY_EXPERIMENTAL": {"summaryScore": {}},
+            },
+            "Attribute TOXICITY_EXPERIMENTAL has two scores under two names",
+        ),
     ],
 )
-def test_a_suggestion_without_a_score_is_refused(
+def test_a_suggestion_that_is_no_score_of_a_label_is_refused(
     scores: dict[str, Any], message: str, make: Make
 ) -> None:
     """There would be nothing to learn from it."""

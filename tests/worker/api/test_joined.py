@@ -186,14 +186,22 @@ def test_a_requests_trace_goes_with_all_that_is_published_of_it(
         assert "tracestate" not in headers(message)
 
 
+@pytest.mark.parametrize("call", ["score", "analyze"])
 def test_a_comment_in_a_language_that_is_held_is_flagged_for_a_person(
-    make: Make, cluster: FakeCluster
+    call: str, make: Make, cluster: FakeCluster
 ) -> None:
-    """As a worker holds what it cannot judge; what is refused is the client's again."""
+    """As a worker holds what it cannot judge; what is refused is the client's again.
+
+    Perspective has no word for it: the client of `analyze` hears of an error either way.
+    """
     app = make(cluster=cluster, other_languages="hold", other_languages_in={"no": "refuse"})
 
-    asked(app, "/v1/score", {"text": GERMAN, "id": "held"})
-    asked(app, "/v1/score", {"text": GERMAN, "id": "refused", "community": "no"})
+    if call == "score":
+        asked(app, "/v1/score", {"text": GERMAN, "id": "held"})
+        asked(app, "/v1/score", {"text": GERMAN, "id": "refused", "community": "no"})
+    else:
+        assert analyze(app, GERMAN, clientToken="held").code == 400
+        assert analyze(app, GERMAN, clientToken="refused", communityId="no").code == 400
 
     assert [sent.topic for sent in cluster.committed] == TOPICS
     for model, topic in ((Verdict, "verdicts"), (Flag, "flags")):
@@ -223,6 +231,27 @@ def test_half_a_surrogate_pair_in_a_name_is_repaired(
 
     assert asked(app, "/v1/score", body).code == 200
     assert [sent.key for sent in cluster.committed] == ["a\N{REPLACEMENT CHARACTER}".encode()]
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        (ANALYZE, {"fields": "("}),
+        (ANALYZE, {"fields": "scores"}),
+        (ANALYZE, {"scale": "fahrenheit"}),
+        (SUGGEST, {"fields": "nothing"}),
+        ("/v1/score", {"scale": "fahrenheit"}),
+    ],
+)
+def test_of_a_request_that_is_refused_nothing_is_published(
+    path: str, query: dict[str, str], app: Application, cluster: FakeCluster
+) -> None:
+    """Its client mends it and asks again."""
+    body = {"text": TEXT, "comment": {"text": TEXT}, "requestedAttributes": {"TOXICITY": {}}}
+    scores = {"attributeScores": {"TOXICITY": {"summaryScore": {"value": 1}}}}
+
+    assert asked(app, path, body | scores, query=query).code == 400
+    assert cluster.committed == []
 
 
 # -- feedback
