@@ -28,6 +28,9 @@ class Reason(StrEnum):
     LANGUAGE_NOT_SUPPORTED = "language_not_supported"  # over the API only: no dead letter has it
 
 
+# The header of a dead letter without a value that is no erasure, should somebody publish it again.
+WITHOUT_PAYLOAD: Final = (f"{HEADER_PREFIX}reason", Reason.REFUSED_BY_BROKER.encode())
+
 # A run of these is the mark of a bad deploy, ours or the publisher's. The rest is what any
 # hostile account can cause at will, and must never stop the worker.
 MADE_BY_A_DEPLOY: Final = frozenset({Reason.VALUE_NOT_JSON, Reason.SCHEMA, Reason.NOT_SCORABLE})

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from time import monotonic
 
 from schemas.comment import CommentEvent
-from schemas.dead_letter import Reason
+from schemas.dead_letter import WITHOUT_PAYLOAD, Reason
 from schemas.wire import WireError, decode_comment, id_in_key
 from worker.settings import LimitSettings
 from worker.tokenise import Pieces, Tokeniser
@@ -78,7 +78,7 @@ class Prepare:
             reason, detail = found
             return _refuse(reason, detail, id_in_key(key))
         if value is None:
-            return Erasure(key) if key else _refuse(Reason.KEY_MISSING, "an erasure needs a key")
+            return _erasure(record)
         try:
             event = decode_comment(value)
         except WireError as error:
@@ -119,6 +119,15 @@ class Prepare:
                 return [None]
         middle = len(texts) // 2
         return self._tokenised(texts[:middle]) + self._tokenised(texts[middle:])
+
+
+def _erasure(record: Record) -> Refusal | Erasure:
+    if not record.key:
+        return _refuse(Reason.KEY_MISSING, "an erasure needs a key")
+    if WITHOUT_PAYLOAD in record.headers:
+        detail = "no erasure, but a dead letter whose payload the broker had refused"
+        return _refuse(Reason.REFUSED_BY_BROKER, detail, id_in_key(record.key))
+    return Erasure(record.key)
 
 
 def _over(found: int, most: int, unit: str = "bytes") -> str:

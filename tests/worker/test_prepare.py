@@ -10,7 +10,7 @@ from hypothesis.strategies import binary, lists, none, sampled_from, tuples
 
 from rig.make import make_fetched, make_prepared, make_record, value_of
 from rig.stub import stub_tokenise
-from schemas.dead_letter import Reason
+from schemas.dead_letter import DeadLetterHeaders, Reason
 from worker.prepare import Prepare
 from worker.settings import LimitSettings
 from worker.tokenise import Pieces
@@ -268,3 +268,27 @@ def test_an_erasure_keeps_its_key_as_bytes() -> None:
 
     assert Erasure(b"\xff\x00") == found
     assert json.loads(value_of())["id"] == "c1"
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [(Reason.REFUSED_BY_BROKER, Refusal), (Reason.TOO_MANY_HEADERS, Erasure)],
+)
+def test_a_dead_letter_without_its_payload_that_is_published_again_erases_nothing(
+    reason: Reason, expected: type[Refusal | Erasure]
+) -> None:
+    """Its comment is not to be forgotten; an erasure that was refused still is one."""
+    letter = DeadLetterHeaders(
+        reason=reason,
+        detail="",
+        source_topic="comments",
+        source_partition=0,
+        source_offset=0,
+        source_timestamp=0,
+    )
+
+    found = entry_of(make_record(0, None, headers=letter.encode()))
+
+    assert type(found) is expected
+    if isinstance(found, Refusal):
+        assert (found.reason, found.comment_id) == (Reason.REFUSED_BY_BROKER, "c1")
