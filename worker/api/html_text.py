@@ -24,7 +24,7 @@ PARTING: Final = frozenset(
     }
 )  # fmt: skip
 # A tag, a comment, a declaration: up to the first `>`, where none has another `<` within.
-_MARKUP: Final = re.compile(r"<(?:!|[/?]?(?P<name>[a-zA-Z][^\s/<>]*))[^<>]*>")
+_MARKUP: Final = re.compile(r"<(?:!|[/?]?(?P<name>[a-zA-Z][^\s/<>]*+))[^<>]*+>")
 
 
 def covered(html: str) -> str:

@@ -15,6 +15,7 @@ from worker.api.errors import ApiError, invalid
 TOKEN: Final = re.compile(r"[^,()/\s]+|[,()/]")
 MARKS: Final = ",()/"
 DEEPEST: Final = 20  # no answer of ours is half as deep
+LONGEST: Final = 2_000  # characters; all that an answer has can be named in fewer
 MOST_CHARACTERS: Final = 60  # of a name in an error
 
 Mask = dict[str, "Mask | None"]  # name -> the mask of what is in it; None: all of it
@@ -27,6 +28,8 @@ def mask_of(fields: str) -> Mask:
     Raises:
         ApiError: it is none.
     """
+    if len(fields) > LONGEST:
+        raise _no_mask()
     found = TOKEN.findall(fields)
     mask, rest = _selections(found, 0)
     if rest != len(found):

@@ -76,3 +76,10 @@ def test_every_letter_keeps_its_place(html: str) -> None:
 def test_no_word_is_lost_that_a_browser_shows(html: str) -> None:
     """Or an insult could be hidden from us alone."""
     assert shown(covered(html)).count("fool") >= unescape(Browser(html).seen).count("fool")
+
+
+def test_a_tag_without_an_end_is_read_once() -> None:
+    """Or one request would hold the server up: its length is not known to be small yet."""
+    html = "<" + "a" * 1_000_000
+
+    assert covered(html) == html
