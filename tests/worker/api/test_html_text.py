@@ -1,4 +1,4 @@
-"""HTML: what its reader sees is left, in its place, and nothing that a browser shows is lost."""
+"""HTML: what its reader sees is left, in its place."""
 
 from html import unescape
 from html.parser import HTMLParser
