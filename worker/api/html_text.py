@@ -2,8 +2,8 @@
 
 Markup is covered, not cut out, so that the place of a sentence is that in the text as it was sent.
 Of what a browser hides some is left, and judged: a tag that never ends, what stands behind a `>` in
-quotes or in a comment, scripts. Of what it shows some is covered: tags within elements whose content
-is raw (`textarea`, `xmp`, CDATA), and attributes that are shown (`alt`, `value`).
+quotes or in a comment, scripts. Of what it shows some is covered: tags within elements whose
+content is raw (`textarea`, `xmp`, CDATA), and attributes that are shown (`alt`, `value`).
 
 The standard library's parser takes seconds for 20 KB of tags that do not end; this reads each
 letter once.
