@@ -17,10 +17,12 @@ from pydantic import ValidationError
 from deploy.reconcile.cluster import Cluster, UnreadableError
 from deploy.reconcile.progress import Progress
 from deploy.reconcile.read import Reading
+from schemas.dead_letter import lacks_payload
 from schemas.errors import ClusterError
 from schemas.feedback import Feedback
 from schemas.labels import LABELS
 from schemas.wire import WireError, decode_comment
+from worker.intake import headers_of
 from worker.settings import Settings
 
 Row = dict[str, Any]
@@ -97,11 +99,12 @@ class Rows:
         topic = self.settings.topics.comments
         texts: dict[bytes, str] = {}
         for message in self._read(cluster, topic, cluster.begins(topic), cluster.ends(topic)):
-            key = message.key()
-            if key not in wanted:
+            key, value = message.key(), message.value()
+            is_no_erasure = value is None and lacks_payload(headers_of(message)[0])
+            if key not in wanted or is_no_erasure:
                 continue
             try:
-                texts[key] = decode_comment(message.value()).text
+                texts[key] = decode_comment(value).text
             except (WireError, ValueError, TypeError):  # an erasure has no value
                 texts.pop(key, None)
         for key, text in texts.items():

@@ -1,5 +1,8 @@
 """What could not be judged, and why: the closed list of reasons and the headers."""
 
+import hashlib
+import re
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
@@ -28,12 +31,28 @@ class Reason(StrEnum):
     LANGUAGE_NOT_SUPPORTED = "language_not_supported"  # over the API only: no dead letter has it
 
 
-# The header of a dead letter without a value that is no erasure, should somebody publish it again.
-WITHOUT_PAYLOAD: Final = (f"{HEADER_PREFIX}reason", Reason.REFUSED_BY_BROKER.encode())
+# Stands at the end of the detail when the broker refused the payload, whatever the reason is.
+DIGEST: Final = re.compile(rb"sha256 ([0-9a-f]{64})")
+_DETAIL: Final = f"{HEADER_PREFIX}detail"
+_OF_NOTHING: Final = hashlib.sha256().hexdigest().encode()
 
 # A run of these is the mark of a bad deploy, ours or the publisher's. The rest is what any
 # hostile account can cause at will, and must never stop the worker.
 MADE_BY_A_DEPLOY: Final = frozenset({Reason.VALUE_NOT_JSON, Reason.SCHEMA, Reason.NOT_SCORABLE})
+
+
+def digest_of(payload: bytes) -> str:
+    """Say in a detail what payload was left out, for `DIGEST` to find."""
+    return f"value of {len(payload):,} bytes, sha256 {hashlib.sha256(payload).hexdigest()}"
+
+
+def lacks_payload(headers: Iterable[tuple[str, bytes | None]]) -> bool:
+    """Say whether a record without a value is a dead letter that had one.
+
+    Published again it must not pass for an erasure. One whose record had no value either still is.
+    """
+    details = (DIGEST.search(value or b"") for name, value in headers if name == _DETAIL)
+    return any(found and found[1] != _OF_NOTHING for found in details)
 
 
 class DeadLetterHeaders(Contract):

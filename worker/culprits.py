@@ -3,12 +3,11 @@
 Publishing them again would be refused again, for ever; `on_delivery` names them.
 """
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from schemas.dead_letter import Reason
+from schemas.dead_letter import Reason, digest_of
 from schemas.errors import ClusterError
 from worker.judge import Judge
 from worker.window import Comment, Outcome, Partition, Refusal
@@ -64,7 +63,7 @@ def without_culprits(
 
 def _refused(outcome: Outcome, code: str, judge: Judge) -> Outcome:
     entry, value = outcome.entry, outcome.record.value or b""
-    detail = f"{code}; value of {len(value):,} bytes, sha256 {hashlib.sha256(value).hexdigest()}"
+    detail = f"{code}; {digest_of(value)}"
     if isinstance(entry, Comment):
         event = entry.event
         refusal = Refusal(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from time import monotonic
 
 from schemas.comment import CommentEvent
-from schemas.dead_letter import WITHOUT_PAYLOAD, Reason
+from schemas.dead_letter import Reason, lacks_payload
 from schemas.wire import WireError, decode_comment, id_in_key
 from worker.settings import LimitSettings
 from worker.tokenise import Pieces, Tokeniser
@@ -124,7 +124,7 @@ class Prepare:
 def _erasure(record: Record) -> Refusal | Erasure:
     if not record.key:
         return _refuse(Reason.KEY_MISSING, "an erasure needs a key")
-    if WITHOUT_PAYLOAD in record.headers:
+    if lacks_payload(record.headers):
         detail = "no erasure, but a dead letter whose payload the broker had refused"
         return _refuse(Reason.REFUSED_BY_BROKER, detail, id_in_key(record.key))
     return Erasure(record.key)

@@ -6,7 +6,6 @@ runs.
 """
 
 import hashlib
-import re
 from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
@@ -16,12 +15,10 @@ from orjson import JSONDecodeError, loads
 
 from deploy.reconcile.ledger import Mark
 from deploy.reconcile.place import BY_API, MOST_PARTITIONS, NOWHERE, OFFSET, Numbers, place
-from schemas.dead_letter import HEADER_PREFIX, DeadLetterHeaders, Reason
+from schemas.dead_letter import DIGEST, HEADER_PREFIX, DeadLetterHeaders, Reason
 from schemas.verdict import verdict_id
 from schemas.wire import WireError, decode_comment, id_in_key
 from worker.intake import headers_of
-
-SHA256: Final = re.compile(rb"sha256 ([0-9a-f]{64})")  # of a payload that is left out
 
 OUR_HEADERS: Final = len(DeadLetterHeaders.model_fields)
 
@@ -172,7 +169,7 @@ def letters(batch: Iterable[Message], topic: str) -> Facts:
         if its_topic != topic.encode():
             foreign.append(place(message.partition(), message.offset()))
             continue
-        left_out = SHA256.search(detail) if message.value() is None and not own else None
+        left_out = DIGEST.search(detail) if message.value() is None and not own else None
         marks = Mark.LETTER | (Mark.BLIND if reason in UNOPENED else 0)
         if left_out:
             rows.extend((where, _print_of(message.key(), left_out[1]), marks | Mark.EMPTIED))

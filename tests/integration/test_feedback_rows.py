@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 from confluent_kafka import Producer
 
 from rig.stream import PATH, Stream
+from schemas.dead_letter import digest_of
 
 pytestmark = pytest.mark.broker
 
@@ -25,12 +26,17 @@ def stream(make_stream: Callable[[int], Stream]) -> Stream:
     return make_stream(2)
 
 
-def publish(stream: Stream, topic: str, records: Iterable[tuple[str, Any]]) -> None:
+def publish(
+    stream: Stream,
+    topic: str,
+    records: Iterable[tuple[str, Any]],
+    headers: Sequence[tuple[str, bytes]] = (),
+) -> None:
     """Publish keys with values; None is a tombstone, bytes are sent as they are."""
     producer = Producer({"bootstrap.servers": stream.servers, "partitioner": "murmur2_random"})
     for key, value in records:
         sent = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
-        producer.produce(topic, sent, key.encode())
+        producer.produce(topic, sent, key.encode(), headers=list(headers))
     assert producer.flush(30) == 0
 
 
@@ -92,7 +98,8 @@ def test_the_last_decision_on_a_comment_becomes_a_row(stream: Stream) -> None:
 
 
 def test_texts_that_are_missing_are_found_among_the_comments(stream: Stream) -> None:
-    """The last revision; not of a comment that was erased since."""
+    """The last revision; not of a comment that was erased since, as a dead letter erases none."""
+    refused = [("tidegate.detail", digest_of(b"a comment").encode())]
     publish(
         stream,
         stream.topics.feedback,
@@ -108,6 +115,7 @@ def test_texts_that_are_missing_are_found_among_the_comments(stream: Stream) -> 
             ("erased", None),
         ],
     )
+    publish(stream, stream.topics.comments, [("edited", None)], refused)
 
     done = feedback(stream, "--join")
 

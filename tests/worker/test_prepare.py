@@ -10,7 +10,7 @@ from hypothesis.strategies import binary, lists, none, sampled_from, tuples
 
 from rig.make import make_fetched, make_prepared, make_record, value_of
 from rig.stub import stub_tokenise
-from schemas.dead_letter import DeadLetterHeaders, Reason
+from schemas.dead_letter import DeadLetterHeaders, Reason, digest_of
 from worker.prepare import Prepare
 from worker.settings import LimitSettings
 from worker.tokenise import Pieces
@@ -271,16 +271,21 @@ def test_an_erasure_keeps_its_key_as_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "expected"),
-    [(Reason.REFUSED_BY_BROKER, Refusal), (Reason.TOO_MANY_HEADERS, Erasure)],
+    ("detail", "expected"),
+    [
+        (digest_of(b"a comment"), Refusal),
+        (f"the key must be the comment's id; {digest_of(b'a comment')}", Refusal),
+        (f"33 headers, at most 32 are allowed; {digest_of(b'')}", Erasure),
+        ("33 headers, at most 32 are allowed", Erasure),
+    ],
 )
 def test_a_dead_letter_without_its_payload_that_is_published_again_erases_nothing(
-    reason: Reason, expected: type[Refusal | Erasure]
+    detail: str, expected: type[Refusal | Erasure]
 ) -> None:
     """Its comment is not to be forgotten; an erasure that was refused still is one."""
     letter = DeadLetterHeaders(
-        reason=reason,
-        detail="",
+        reason=Reason.TOO_MANY_HEADERS,  # the first reason stays, if its letter is refused
+        detail=detail,
         source_topic="comments",
         source_partition=0,
         source_offset=0,
