@@ -135,7 +135,9 @@ class Api:
         while True:
             found = [s._replace(text=request.read(s.text)) for s in sentences(in_place, most)]
             parts = [sentence for sentence in found if sentence.text.strip()]
-            if most == 1 or self.desk.has_time_for([text, *(part.text for part in parts)]):
+            if most == 1:  # the comment itself, whatever blanks it has: it is judged once
+                return [part._replace(text=text) for part in parts]
+            if self.desk.has_time_for([text, *(part.text for part in parts)]):
                 return parts
             most //= 2
 

@@ -85,23 +85,28 @@ def refuse_unknown(mask: Mask, message: str, schemas: Schemas) -> None:
     Raises:
         ApiError: it names the field.
     """
-    _refuse_unknown(mask, {"$ref": message}, schemas)
+    if unknown := _unknown(mask, {"$ref": message}, schemas):
+        raise invalid(f"Invalid field selection {unknown[:MOST_CHARACTERS]}")
 
 
-def _refuse_unknown(mask: Mask | None, schema: Mapping[str, Any], schemas: Schemas) -> None:
+def _unknown(mask: Mask | None, schema: Mapping[str, Any], schemas: Schemas) -> str | None:
+    """Return the first name in a mask that has no field behind it."""
     if mask is None:
-        return
+        return None
     schema = schemas[schema["$ref"]] if "$ref" in schema else schema
     if schema["type"] == "array":
-        _refuse_unknown(mask, schema["items"], schemas)
-        return
+        return _unknown(mask, schema["items"], schemas)
     fields, of_any_name = schema.get("properties", {}), schema.get("additionalProperties")
     for name, inner in mask.items():
-        if name == "*" and fields:  # what is in it may be in some of them alone
-            continue
-        if (under := fields.get(name, of_any_name)) is None:
-            raise invalid(f"Invalid field selection {name[:MOST_CHARACTERS]}")
-        _refuse_unknown(inner, under, schemas)
+        if name == "*" and fields:  # what is in it need be in one of them alone
+            unknown = [_unknown(inner, under, schemas) for under in fields.values()]
+            if all(unknown):
+                return unknown[0]
+        elif (under := fields.get(name, of_any_name)) is None:
+            return name
+        elif found := _unknown(inner, under, schemas):
+            return found
+    return None
 
 
 def _no_mask() -> ApiError:

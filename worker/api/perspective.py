@@ -104,13 +104,13 @@ class CommentRequest(Message):
         if self.comment.type not in TEXT_TYPES:
             raise invalid("Unknown text type")
         sent = self.comment.text or ""
-        text = covered(sent) if self.comment.type == HTML else sent
-        if not self.read(text).strip():
-            raise invalid("Comment must be non-empty.", "COMMENT_EMPTY")
         if (found := len(sent.encode(errors="replace"))) > most_bytes:
             message = "Comment text was too many bytes. "
             message += f"Value ({found}) exceeded limit ({most_bytes})."
             raise invalid(message, "COMMENT_TOO_LONG")
+        text = covered(sent) if self.comment.type == HTML else sent
+        if not self.read(text).strip():
+            raise invalid("Comment must be non-empty.", "COMMENT_EMPTY")
         context = self.context
         if context and context.entries and context.article_and_parent_comment:
             raise invalid(

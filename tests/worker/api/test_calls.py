@@ -185,7 +185,7 @@ def test_a_plain_text_is_judged_as_it_is(kind: str | None, make: Make) -> None:
 
 def test_of_html_what_its_reader_sees_is_judged(make: Make) -> None:
     """Spans are places in the text as it was sent."""
-    html = '<p title="a fool">You 😀 <i>id</i>&#105;ot. Tea &amp; cake?</p><br>'
+    html = '<p class="a fool">You 😀 <i>id</i>&#105;ot. Tea &amp; cake?</p><br>'
 
     answered = analyze(make(), comment={"text": html, "type": "HTML"}, spanAnnotations=True)
 
@@ -212,7 +212,7 @@ def test_every_attribute_without_a_model_is_named(make: Make) -> None:
     assert message.startswith("Unknown requested attribute: SPAM, FLIRTATION; known are: ")
 
 
-@pytest.mark.parametrize(("s_a_byte", "expected"), [(1e-3, 50), (1.5e-3, 25), (3e-3, 1)])
+@pytest.mark.parametrize(("s_a_byte", "expected"), [(1e-3, 50), (1.5e-3, 25), (5e-3, 1)])
 def test_a_long_comment_has_as_many_spans_as_there_is_time_for(
     s_a_byte: float, expected: int, make: Make
 ) -> None:

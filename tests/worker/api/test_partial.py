@@ -98,6 +98,8 @@ def test_what_is_no_list_of_fields_is_refused(fields: str) -> None:
         ("attributeScores/TOXICITY/summary", "summary"),
         ("attributeScores/*/spanScores/score/worth", "worth"),
         ("languages/inside", "inside"),
+        ("*/TOXICITY/worth", "worth"),
+        ("attributeScores/*/*/worth", "worth"),
         ("attributeScores/TOXICITY/summaryScore/value/inside", "inside"),
     ],
 )

@@ -21,6 +21,7 @@ MANY = 1_000
         ("why?!? because...  yes", ["why?!?", "because...", "yes"]),
         ("你好。再见。", ["你好。", "再见。"]),
         ("no mark at all", ["no mark at all"]),
+        ("It is.\0\0\0\0 Is it?", ["It is.\0\0\0\0", "Is it?"]),
         ("   ", []),
         ("... !", ["...", "!"]),
     ],
@@ -60,7 +61,9 @@ def test_of_more_sentences_the_last_has_the_rest() -> None:
     assert [s.text for s in sentences("a. b. c. d.", 2)] == ["a.", "b. c. d."]
 
 
-@pytest.mark.parametrize("text", ["!" * 20_000, '."' * 10_000, ". " * 10_000, "!\n" * 10_000])
+@pytest.mark.parametrize(
+    "text", ["!" * 20_000, '."' * 10_000, ". " * 10_000, "!\n" * 10_000, "!\0" * 10_000]
+)
 def test_marks_by_the_thousand_cost_what_letters_do(text: str) -> None:
     """A regular expression that goes back and forth would take minutes."""
     start = process_time()
