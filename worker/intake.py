@@ -12,7 +12,6 @@ from typing import Any, Final, Protocol, cast
 
 import structlog
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     OFFSET_END,
     Consumer,
     KafkaError,
@@ -363,8 +362,12 @@ class Intake:
         One that has an offset is left to it: if that offset has expired, the client says so,
         and the worker stops instead of passing over comments in silence.
 
+        We look ourselves where a log begins. Were it left to the client (OFFSET_BEGINNING), and the
+        partition lost and given back before it is told, it would go back to the first comment half
+        a second after the answer (librdkafka 2.16.0, "outdated offset response").
+
         Raises:
-            ClusterError: the group's offsets cannot be learnt in time.
+            ClusterError: where to begin cannot be learnt in time.
         """
         if not partitions:  # of a rebalance that gives us nothing more
             return []
@@ -372,23 +375,25 @@ class Intake:
             self._pulse.beat()
             try:
                 committed = consumer.committed(partitions, timeout=COMMITTED_S)
+                errors = [p.error for p in committed if p.error]
+                if not errors:
+                    return [self._first(consumer, p) if p.offset < 0 else p for p in committed]
             except KafkaException as error:
                 why: KafkaError = error.args[0]
                 if call >= LOOK_AFTER:
                     self._look_for_left_open(_partitions(partitions))
                 continue
-            errors = [p.error for p in committed if p.error]
-            if not errors:
-                return [
-                    TopicPartition(p.topic, p.partition, OFFSET_BEGINNING) if p.offset < 0 else p
-                    for p in committed
-                ]
             why = errors[0]
         raise ClusterError(
             f"the group's offsets cannot be learnt: {why.name()} for "
             f"{COMMITTED_CALLS * COMMITTED_S:g} s",
             "an open transaction of a worker that was killed may hold them back; start again",
         )
+
+    def _first(self, consumer: Consumer, partition: TopicPartition) -> TopicPartition:
+        self._pulse.beat()
+        first, _ = consumer.get_watermark_offsets(partition, timeout=COMMITTED_S, cached=False)
+        return TopicPartition(partition.topic, partition.partition, first)
 
     def _look_for_left_open(self, partitions: list[Partition]) -> None:
         """Have publish end what may hold the offsets back, if that cannot undo what is ours.

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import partial
 from threading import Event, Thread
 from typing import Any, Final, Self
 
@@ -31,6 +32,7 @@ class ApiKey(IntEnum):
 
     PRODUCE = 0
     FETCH = 1
+    LIST_OFFSETS = 2
     OFFSET_COMMIT = 8
     OFFSET_FETCH = 9
     JOIN_GROUP = 11
@@ -98,6 +100,19 @@ class Held:
 
 
 @dataclass
+class Kept:
+    """A response that the proxy caught, while those behind it on its connection pass."""
+
+    key: ApiKey
+    deliver: Callable[[], None]
+    caught: Event = field(default_factory=Event)
+
+    def wait(self) -> None:
+        """Wait until a response was caught."""
+        assert self.caught.wait(PATIENCE_S), f"no answer to {self.key.name} came by"
+
+
+@dataclass
 class _Drop:
     """Responses that are to be dropped."""
 
@@ -135,6 +150,7 @@ class Proxy:
         self._weather = FAIR
         self._swallowed: frozenset[int] | None = frozenset()  # api keys; None: everything
         self._holds: list[Held] = []
+        self._keeps: list[Kept] = []
         self._drops: list[_Drop] = []
         self._connections: set[_Connection] = set()
         self._ending = False
@@ -207,6 +223,12 @@ class Proxy:
         self._holds.append(held)
         return held
 
+    def keep_response(self, key: ApiKey) -> Kept:
+        """Catch the next response of a kind, to be delivered when the test says so."""
+        kept = Kept(key, _nothing)
+        self._keeps.append(kept)
+        return kept
+
     def drop_response(self, key: ApiKey, times: int = 1) -> None:
         """Let the broker do what the next requests of a kind ask, and the client not hear of it.
 
@@ -217,6 +239,7 @@ class Proxy:
     def heal(self) -> None:
         """Forget what was to be caught or dropped and has not come by."""
         self._holds.clear()
+        self._keeps.clear()
         self._drops.clear()
 
     # -- inside the loop
@@ -363,6 +386,13 @@ class Proxy:
         key = connection.keys.pop(int.from_bytes(frame[4:8]), None)
         if self._swallowed is None or connection.dead:
             return not self._is_swallowed(connection, -1)
+        kept = next((k for k in self._keeps if k.key == key), None)
+        if kept is not None:
+            self._keeps.remove(kept)
+            self.counted["answer kept back"] += 1
+            kept.deliver = partial(self._write_now, connection.client, frame)
+            kept.caught.set()
+            return False
         drop = next((d for d in self._drops if d.key == key), None)
         if drop is None:
             return True
@@ -372,6 +402,9 @@ class Proxy:
         self.counted["response dropped"] += 1
         _reset(connection.client)
         return False
+
+    def _write_now(self, client: asyncio.StreamWriter, frame: bytes) -> None:
+        self._loop.call_soon_threadsafe(client.write, frame)
 
     def _is_swallowed(self, connection: _Connection, key: int) -> bool:
         if self._swallowed is None and not connection.dead:
@@ -397,6 +430,10 @@ def offset_commit_error(response: bytes) -> int:
     From the end: three empty sets of tagged fields (one byte each), before them the code (two).
     """
     return int.from_bytes(response[-5:-3], signed=True)
+
+
+def _nothing() -> None:
+    """There is no response yet."""
 
 
 def _close(writer: asyncio.StreamWriter) -> None:

@@ -1,6 +1,7 @@
 """Rows N1 to N5: faults on the wire, between workers and brokers."""
 
 import re
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -304,6 +305,34 @@ def late_offsets(stream: Stream, proxy: Proxy, worker: Worker) -> int:
     worker.wait_for("window", times=2)
     worker.process.kill()
     return offset_commit_error(answer)
+
+
+@pytest.mark.row("N4")
+def test_where_a_log_begins_is_told_late_and_nothing_is_judged_twice(
+    row: Row, one_node: Cluster, proxy: Proxy, make_stream: MakeStream
+) -> None:
+    """The partition was lost meanwhile, judged by another worker, and given back."""
+    stream = make_stream(1)
+    kept = proxy.keep_response(ApiKey.LIST_OFFSETS)
+    with one_node.worker(stream) as worker:
+        kept.wait()
+        worker.wait_for("partitions assigned")
+        worker.send(signal.SIGSTOP)
+        worker.wait_until_stopped()
+        with one_node.worker(stream, "1") as other:
+            stream.produce_comments(range(100))
+            stream.wait_until_judged()
+            worker.send(signal.SIGCONT)
+            worker.wait_for("partitions lost")
+            assert other.stop() == 0
+        worker.wait_for("partitions assigned", times=2)
+        kept.deliver()
+        stream.produce_comments(range(100, 200))
+        stream.wait_until_judged()
+        assert worker.stop() == 0
+
+    row.judged(stream.check())
+    row.bit(proxy.counted["answer kept back"])
 
 
 # -- N5: answers that are lost

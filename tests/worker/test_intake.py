@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import pytest
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     OFFSET_END,
     OFFSET_INVALID,
     Consumer,
@@ -134,7 +133,7 @@ class _OffsetsOfOld:
         return [TopicPartition(p.topic, p.partition, self._committed) for p in partitions]
 
     def get_watermark_offsets(self, *_: Any, **__: Any) -> tuple[int, int]:
-        return 0, self._end
+        return 7, self._end
 
     def incremental_assign(self, partitions: list[TopicPartition]) -> None:
         self.begun += [p.offset for p in partitions]
@@ -151,7 +150,7 @@ class _OffsetsOfOld:
         (10, 30, 25),  # the broker lost offsets
         (OFFSET_INVALID, 30, 25),  # or all of them
         (10, 20, 10),  # another topic by the same name
-        (OFFSET_INVALID, 0, OFFSET_BEGINNING),
+        (OFFSET_INVALID, 20, 7),  # begun where its log begins,
     ],
 )
 def test_what_was_committed_here_is_not_judged_again_whatever_the_broker_remembers(
