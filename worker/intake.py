@@ -34,6 +34,7 @@ log = structlog.get_logger()
 IDLE_S: Final = 0.5  # how long one call waits for a first message
 BLOCK_S: Final = 1.0  # how long the queue may be full before the partitions are paused
 LEAST_AHEAD: Final = 10_000  # messages; more are fetched when fewer wait, a fetch each partition
+FETCH_BYTES: Final = 131_072  # of a partition, compressed; a record that is larger comes alone
 LEAVE_S: Final = 8.0  # for the client to leave the group
 LOOK_S: Final = 5.0  # how often a worker without partitions looks whether the topic is there
 # For the group's offsets, which wait for transactions that are open.
@@ -314,6 +315,9 @@ class Intake:
             # The bound in bytes, below, is on the text alone. Whatever its length, a comment that
             # waits costs the client 800 bytes more: 100,000 of them, its default, are 80 MB.
             "queued.min.messages": max(LEAST_AHEAD, 4 * settings.intake.max_messages),
+            # An answer is taken whole, whatever the bounds: a megabyte of short comments from each
+            # partition, the client's default, doubled the process behind a backlog.
+            "max.partition.fetch.bytes": FETCH_BYTES,
             # A connection answers in order: what else is asked waits behind a fetch that waits.
             "fetch.wait.max.ms": 100,
             **settings.kafka.properties(),

@@ -57,7 +57,8 @@ class Summary:
     counts: dict[str, int]
     faults_by_name: dict[str, int]
     ends: dict[str, int]
-    rss_slope_mb_per_hour: float
+    rss_slope_mb_per_hour: float  # of the process that lived longest, after its first quarter
+    rss_hours: float  # how long that was
     threads: tuple[int, int]
     findings: list[dict[str, Any]] = field(default_factory=list)
 
@@ -206,6 +207,7 @@ class Soak:
             faults_by_name=dict(self._faults),
             ends=dict(crew.ends),
             rss_slope_mb_per_hour=round(self._vitals.slope_mb_per_hour(STEADY), 2),
+            rss_hours=round(self._vitals.hours_judged(STEADY), 2),
             threads=self._vitals.threads(STEADY),
             findings=[promise for promise in found["promises"] if promise["findings"]],
         )

@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 
 SAMPLE_S: Final = 2.0
-SETTLED: Final = 0.25  # of the run; what a process takes until then is its start
+SETTLED: Final = 0.25  # of a process's life; what it takes until then is its start
 
 
 class Sample(NamedTuple):
@@ -22,6 +22,7 @@ class Sample(NamedTuple):
     hours: float
     megabytes: float
     threads: int
+    pid: int
 
 
 class Fault(NamedTuple):
@@ -57,21 +58,34 @@ class Vitals:
             with suppress(psutil.Error):
                 process = psutil.Process(pid)
                 megabytes = process.memory_info().rss / 2**20
-                self.samples[slot].append(Sample(self.hours, megabytes, process.num_threads()))
+                sample = Sample(self.hours, megabytes, process.num_threads(), pid)
+                self.samples[slot].append(sample)
+
+    def longest_life(self, slot: str) -> list[Sample]:
+        """Return the samples of the process that had a slot for the longest time."""
+        lives: dict[int, list[Sample]] = defaultdict(list)
+        for sample in self.samples[slot]:
+            lives[sample.pid].append(sample)
+        return max(lives.values(), key=_hours)
 
     def settled(self, slot: str) -> list[Sample]:
-        """Return a slot's samples after the first quarter."""
-        begin = SETTLED * self.hours
-        return [sample for sample in self.samples[slot] if sample.hours >= begin]
+        """Return the samples of that process after the first quarter of its life."""
+        life = self.longest_life(slot)
+        begin = life[0].hours + SETTLED * _hours(life)
+        return [sample for sample in life if sample.hours >= begin]
 
     def slope_mb_per_hour(self, slot: str) -> float:
-        """Return the slope of a straight line through a slot's memory."""
+        """Return the slope of a straight line through the memory of that process."""
         settled = self.settled(slot)
-        hours, megabytes, _ = np.array(settled).T
-        return float(np.polyfit(hours, megabytes, 1)[0])
+        hours = [sample.hours for sample in settled]
+        return float(np.polyfit(hours, [sample.megabytes for sample in settled], 1)[0])
+
+    def hours_judged(self, slot: str) -> float:
+        """Return how long that process lived."""
+        return _hours(self.longest_life(slot))
 
     def threads(self, slot: str) -> tuple[int, int]:
-        """Return the fewest and the most threads of a slot."""
+        """Return the fewest and the most threads of that process."""
         found = [sample.threads for sample in self.settled(slot)]
         return min(found), max(found)
 
@@ -82,7 +96,7 @@ class Vitals:
         figure = Figure(figsize=(12, 7), layout="constrained")
         memory, threads = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
         for slot, samples in sorted(self.samples.items()):
-            hours, megabytes, number = np.array(samples).T
+            hours, megabytes, number, _ = np.array(samples).T
             memory.plot(hours, megabytes, linewidth=1, label=f"worker {slot}")
             threads.plot(hours, number, linewidth=1)
         for number_, name in enumerate(sorted({fault.name for fault in self.faults})):
@@ -122,3 +136,7 @@ class Sampling:
     def _look(self) -> None:
         while not self._enough.wait(SAMPLE_S):
             self._vitals.look(self._pids())
+
+
+def _hours(life: list[Sample]) -> float:
+    return life[-1].hours - life[0].hours

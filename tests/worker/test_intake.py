@@ -181,6 +181,7 @@ def test_what_the_promises_rest_on_is_asked_of_the_client(
     assert properties["isolation.level"] == "read_committed"
     assert properties["queued.max.messages.kbytes"] == 32_768
     assert properties["queued.min.messages"] == 10_000, "each costs memory, however short it is"
+    assert properties["max.partition.fetch.bytes"] == 131_072, "an answer is taken whole"
     assert properties["fetch.queue.backoff.ms"] == 50
     assert "group.instance.id" not in properties, "members are static only if somebody asks"
     assignor = properties.get("partition.assignment.strategy")
