@@ -42,7 +42,7 @@ def test_a_command_that_is_stopped_may_end_in_its_own_way(tmp_path: Path) -> Non
 
 def test_a_command_without_a_handler_is_stopped_well(tmp_path: Path) -> None:
     """Dying of the SIGTERM that we asked for is no failure."""
-    kept = python("import time; time.sleep(600)", tmp_path / "log")
+    kept = python("import signal; signal.pause()", tmp_path / "log")
 
     assert kept.stop() == 0
 
@@ -64,7 +64,7 @@ def test_the_temporary_folder_goes_when_the_command_has_gone(tmp_path: Path) -> 
     """The keeper removes what the asker may no longer be there to remove."""
     folder = tmp_path / "temporary"
     folder.mkdir()
-    kept = python("import time; time.sleep(600)", folder / "log", remove=folder)
+    kept = python("import signal; signal.pause()", folder / "log", remove=folder)
 
     kept.stop()
 

@@ -106,6 +106,7 @@ def _soaks(soaks: Sequence[dict[str, Any]]) -> Iterator[str]:
             "faults",
             "verdict",
             "RSS, MB an hour",
+            "of one life, hours",
             "threads",
             "ended by themselves",
         )
@@ -122,6 +123,7 @@ def _soaks(soaks: Sequence[dict[str, Any]]) -> Iterator[str]:
             soak["faults"],
             soak["answer"],
             f"{soak['rss_slope_mb_per_hour']:+g}",
+            f"{life:g}" if (life := soak.get("rss_hours")) else "of the slot",
             least if least == most else f"{least} to {most}",
             by_itself,
         )

@@ -61,7 +61,7 @@ def fail(window):
 try:
     within(0.5, fail)(None)
 except ValueError:
-    time.sleep(1)
+    time.sleep(1)  # only time that goes by shows that the limit was lifted
 with time_limit(0.5):
     pass
 time.sleep(1)
