@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from deploy.reconcile.cluster import Cluster, UnreadableError
 from deploy.reconcile.progress import Progress
 from deploy.reconcile.read import Reading
-from schemas.dead_letter import lacks_payload
+from schemas.dead_letter import left_out
 from schemas.errors import ClusterError
 from schemas.feedback import Feedback
 from schemas.labels import LABELS
@@ -100,7 +100,7 @@ class Rows:
         texts: dict[bytes, str] = {}
         for message in self._read(cluster, topic, cluster.begins(topic), cluster.ends(topic)):
             key, value = message.key(), message.value()
-            is_no_erasure = value is None and lacks_payload(headers_of(message)[0])
+            is_no_erasure = value is None and left_out(headers_of(message)[0])
             if key not in wanted or is_no_erasure:
                 continue
             try:

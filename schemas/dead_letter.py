@@ -34,7 +34,6 @@ class Reason(StrEnum):
 # Stands at the end of the detail when the broker refused the payload, whatever the reason is.
 DIGEST: Final = re.compile(rb"sha256 ([0-9a-f]{64})")
 _DETAIL: Final = f"{HEADER_PREFIX}detail"
-_OF_NOTHING: Final = hashlib.sha256().hexdigest().encode()
 
 # A run of these is the mark of a bad deploy, ours or the publisher's. The rest is what any
 # hostile account can cause at will, and must never stop the worker.
@@ -46,13 +45,13 @@ def digest_of(payload: bytes) -> str:
     return f"value of {len(payload):,} bytes, sha256 {hashlib.sha256(payload).hexdigest()}"
 
 
-def lacks_payload(headers: Iterable[tuple[str, bytes | None]]) -> bool:
-    """Say whether a record without a value is a dead letter that had one.
+def left_out(headers: Iterable[tuple[str, bytes | None]]) -> str | None:
+    """Return the digest of the payload that a dead letter without a value had, if it is one.
 
-    Published again it must not pass for an erasure. One whose record had no value either still is.
+    Published again it must not pass for an erasure.
     """
     details = (DIGEST.search(value or b"") for name, value in headers if name == _DETAIL)
-    return any(found and found[1] != _OF_NOTHING for found in details)
+    return next((found[0].decode() for found in details if found), None)
 
 
 class DeadLetterHeaders(Contract):

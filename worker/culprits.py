@@ -62,8 +62,8 @@ def without_culprits(
 
 
 def _refused(outcome: Outcome, code: str, judge: Judge) -> Outcome:
-    entry, value = outcome.entry, outcome.record.value or b""
-    detail = f"{code}; {digest_of(value)}"
+    entry, value = outcome.entry, outcome.record.value
+    detail = code if value is None else f"{code}; {digest_of(value)}"
     if isinstance(entry, Comment):
         event = entry.event
         refusal = Refusal(

@@ -34,12 +34,12 @@ log = structlog.get_logger()
 IDLE_S: Final = 0.5  # how long one call waits for a first message
 BLOCK_S: Final = 1.0  # how long the queue may be full before the partitions are paused
 LEAST_AHEAD: Final = 10_000  # messages; more are fetched when fewer wait, a fetch each partition
-FETCH_BYTES: Final = 131_072  # of a partition, compressed; a record that is larger comes alone
+FETCH_BYTES: Final = 131_072  # of a partition, compressed; a batch that is larger comes alone
 LEAVE_S: Final = 8.0  # for the client to leave the group
 LOOK_S: Final = 5.0  # how often a worker without partitions looks whether the topic is there
 # For the group's offsets, which wait for transactions that are open.
-COMMITTED_S: Final = 5.0
-COMMITTED_CALLS: Final = 8
+CALL_S: Final = 5.0
+CALLS: Final = 8
 LOOK_AFTER: Final = 1  # from the second on: a coordinator that loads has had its time
 
 # How a broker below 4.0, or one told to, says that it knows no KIP-848.
@@ -375,29 +375,45 @@ class Intake:
         """
         if not partitions:  # of a rebalance that gives us nothing more
             return []
-        for call in range(COMMITTED_CALLS):
+        return [
+            TopicPartition(p.topic, p.partition, self._log(consumer, p)[0]) if p.offset < 0 else p
+            for p in self._group_offsets(consumer, partitions)
+        ]
+
+    def _group_offsets(
+        self, consumer: Consumer, partitions: list[TopicPartition]
+    ) -> list[TopicPartition]:
+        for call in range(CALLS):
             self._pulse.beat()
             try:
-                committed = consumer.committed(partitions, timeout=COMMITTED_S)
-                errors = [p.error for p in committed if p.error]
-                if not errors:
-                    return [self._first(consumer, p) if p.offset < 0 else p for p in committed]
+                committed = consumer.committed(partitions, timeout=CALL_S)
             except KafkaException as error:
                 why: KafkaError = error.args[0]
                 if call >= LOOK_AFTER:
                     self._look_for_left_open(_partitions(partitions))
                 continue
+            errors = [p.error for p in committed if p.error]
+            if not errors:
+                return committed
             why = errors[0]
         raise ClusterError(
-            f"the group's offsets cannot be learnt: {why.name()} for "
-            f"{COMMITTED_CALLS * COMMITTED_S:g} s",
+            f"the group's offsets cannot be learnt: {why.name()} for {CALLS * CALL_S:g} s",
             "an open transaction of a worker that was killed may hold them back; start again",
         )
 
-    def _first(self, consumer: Consumer, partition: TopicPartition) -> TopicPartition:
-        self._pulse.beat()
-        first, _ = consumer.get_watermark_offsets(partition, timeout=COMMITTED_S, cached=False)
-        return TopicPartition(partition.topic, partition.partition, first)
+    def _log(self, consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+        """Return where a partition's log begins and ends."""
+        for _ in range(CALLS):
+            self._pulse.beat()
+            try:
+                return consumer.get_watermark_offsets(place, timeout=CALL_S, cached=False)
+            except KafkaException as error:
+                why: KafkaError = error.args[0]
+        raise ClusterError(
+            f"topic {place.topic}, partition {place.partition}: "
+            f"where its log begins and ends cannot be learnt: {why.name()}",
+            "its leader may be away; start again when it is back",
+        )
 
     def _look_for_left_open(self, partitions: list[Partition]) -> None:
         """Have publish end what may hold the offsets back, if that cannot undo what is ours.
@@ -417,13 +433,7 @@ class Intake:
         ours = self._committed.of(begin)
         if not ours or begin.offset >= ours:
             return begin
-        try:
-            _, end = consumer.get_watermark_offsets(begin, timeout=COMMITTED_S, cached=False)
-        except KafkaException as error:
-            raise ClusterError(
-                f"topic {begin.topic}, partition {begin.partition}: its end cannot be learnt: "
-                f"{error.args[0].name()}"
-            ) from error
+        _, end = self._log(consumer, begin)
         if end < ours:
             return begin
         self._metrics.offsets_lost.inc()

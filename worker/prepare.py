@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from time import monotonic
 
 from schemas.comment import CommentEvent
-from schemas.dead_letter import Reason, lacks_payload
+from schemas.dead_letter import Reason, left_out
 from schemas.wire import WireError, decode_comment, id_in_key
 from worker.settings import LimitSettings
 from worker.tokenise import Pieces, Tokeniser
@@ -124,8 +124,8 @@ class Prepare:
 def _erasure(record: Record) -> Refusal | Erasure:
     if not record.key:
         return _refuse(Reason.KEY_MISSING, "an erasure needs a key")
-    if lacks_payload(record.headers):
-        detail = "no erasure, but a dead letter whose payload the broker had refused"
+    if digest := left_out(record.headers):
+        detail = f"no erasure, but a dead letter whose payload the broker had refused; {digest}"
         return _refuse(Reason.REFUSED_BY_BROKER, detail, id_in_key(record.key))
     return Erasure(record.key)
 

@@ -389,8 +389,7 @@ class Proxy:
         kept = next((k for k in self._keeps if k.key == key), None)
         if kept is not None:
             self._keeps.remove(kept)
-            self.counted["answer kept back"] += 1
-            kept.deliver = partial(self._write_now, connection.client, frame)
+            kept.deliver = partial(self._deliver_late, connection.client, frame)
             kept.caught.set()
             return False
         drop = next((d for d in self._drops if d.key == key), None)
@@ -403,8 +402,14 @@ class Proxy:
         _reset(connection.client)
         return False
 
-    def _write_now(self, client: asyncio.StreamWriter, frame: bytes) -> None:
-        self._loop.call_soon_threadsafe(client.write, frame)
+    def _deliver_late(self, client: asyncio.StreamWriter, frame: bytes) -> None:
+        async def deliver() -> None:
+            assert not client.is_closing(), "its connection is gone"
+            client.write(frame)
+            await client.drain()
+            self.counted["answer delivered late"] += 1
+
+        self._in_loop(deliver())
 
     def _is_swallowed(self, connection: _Connection, key: int) -> bool:
         if self._swallowed is None and not connection.dead:

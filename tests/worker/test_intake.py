@@ -18,7 +18,7 @@ from confluent_kafka import (
 
 from schemas.errors import ClusterError, SettingsError
 from worker.claims import Claims
-from worker.intake import COMMITTED_CALLS, Intake, _why_not_kip_848
+from worker.intake import CALLS, Intake, _why_not_kip_848
 from worker.settings import (
     GroupProtocol,
     IntakeSettings,
@@ -70,7 +70,7 @@ def test_a_callback_that_fails_ends_the_worker_after_the_call_and_not_in_it(
 
     with pytest.raises(ClusterError, match="offsets cannot be learnt"):
         intake._after_call()  # noqa: SLF001
-    assert consumer.calls == COMMITTED_CALLS
+    assert consumer.calls == CALLS
     assert not intake._left_open.to_end.is_set()  # noqa: SLF001
 
 
@@ -119,6 +119,44 @@ def test_metadata_of_a_group_that_has_not_let_us_in_is_never_read(intake: Intake
     intake._after_call()  # noqa: SLF001
     with claims.gate(Claim({})) as (_, metadata):
         assert metadata is not None
+
+
+class _NoLeader:
+    """A consumer whose partition is new to the group, and has no leader for so many calls."""
+
+    def __init__(self, calls: int) -> None:
+        self.calls = calls
+        self.begun: list[int] = []
+
+    def committed(self, partitions: list[TopicPartition], **_: Any) -> list[TopicPartition]:
+        return partitions
+
+    def get_watermark_offsets(self, *_: Any, **__: Any) -> tuple[int, int]:
+        self.calls -= 1
+        if self.calls >= 0:
+            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+        return 7, 9
+
+    def incremental_assign(self, partitions: list[TopicPartition]) -> None:
+        self.begun += [p.offset for p in partitions]
+
+    def resume(self, partitions: list[TopicPartition]) -> None:
+        """It was not paused."""
+
+
+@pytest.mark.parametrize("calls", [1, CALLS])
+def test_where_a_log_begins_is_asked_until_it_is_known(intake: Intake, calls: int) -> None:
+    """For as long as the group's offsets are; then the partition is named."""
+    consumer = _NoLeader(calls)
+
+    intake._on_assign(cast("Consumer", consumer), [TopicPartition("comments", 3)])  # noqa: SLF001
+
+    if calls < CALLS:
+        intake._after_call()  # noqa: SLF001
+        assert consumer.begun == [7]
+    else:
+        with pytest.raises(ClusterError, match="comments, partition 3: where its log begins"):
+            intake._after_call()  # noqa: SLF001
 
 
 class _OffsetsOfOld:

@@ -10,7 +10,7 @@ from hypothesis.strategies import binary, lists, none, sampled_from, tuples
 
 from rig.make import make_fetched, make_prepared, make_record, value_of
 from rig.stub import stub_tokenise
-from schemas.dead_letter import DeadLetterHeaders, Reason, digest_of
+from schemas.dead_letter import DIGEST, DeadLetterHeaders, Reason, digest_of
 from worker.prepare import Prepare
 from worker.settings import LimitSettings
 from worker.tokenise import Pieces
@@ -275,7 +275,7 @@ def test_an_erasure_keeps_its_key_as_bytes() -> None:
     [
         (digest_of(b"a comment"), Refusal),
         (f"the key must be the comment's id; {digest_of(b'a comment')}", Refusal),
-        (f"33 headers, at most 32 are allowed; {digest_of(b'')}", Erasure),
+        (f"no erasure, but a dead letter; {digest_of(b'')}; MSG_SIZE_TOO_LARGE", Refusal),
         ("33 headers, at most 32 are allowed", Erasure),
     ],
 )
@@ -297,3 +297,4 @@ def test_a_dead_letter_without_its_payload_that_is_published_again_erases_nothin
     assert type(found) is expected
     if isinstance(found, Refusal):
         assert (found.reason, found.comment_id) == (Reason.REFUSED_BY_BROKER, "c1")
+        assert DIGEST.search(found.detail.encode()), "or the letter of this one would erase"

@@ -99,9 +99,9 @@ def _unknown(mask: Mask | None, schema: Mapping[str, Any], schemas: Schemas) -> 
     fields, of_any_name = schema.get("properties", {}), schema.get("additionalProperties")
     for name, inner in mask.items():
         if name == "*" and fields:  # what is in it need be in one of them alone
-            unknown = [_unknown(inner, under, schemas) for under in fields.values()]
-            if all(unknown):
-                return unknown[0]
+            for each, deeper in (inner or {}).items():
+                if all(_unknown({each: deeper}, under, schemas) for under in fields.values()):
+                    return each
         elif (under := fields.get(name, of_any_name)) is None:
             return name
         elif found := _unknown(inner, under, schemas):

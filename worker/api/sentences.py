@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 # in scripts that write none, at the mark; or at the end of a line. Markup that is covered (`\0`)
 # and closes behind it belongs to it. Bounded, so that a thousand
 # marks in a row cost what a thousand letters do.
-END: Final = re.compile(r"[.!?…][\"'’”»)\]]{0,3}\0*(?=\s)|[。！？]|\n")  # noqa: RUF001 - Chinese marks
+END: Final = re.compile(r"[.!?…](?:\0*+[\"'’”»)\]]){0,3}+\0*+(?=\s)|[。！？]|\n")  # noqa: RUF001 - Chinese marks
 
 
 class Sentence(NamedTuple):

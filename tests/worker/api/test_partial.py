@@ -98,7 +98,7 @@ def test_what_is_no_list_of_fields_is_refused(fields: str) -> None:
         ("attributeScores/TOXICITY/summary", "summary"),
         ("attributeScores/*/spanScores/score/worth", "worth"),
         ("languages/inside", "inside"),
-        ("*/TOXICITY/worth", "worth"),
+        ("*/TOXICITY/worth", "TOXICITY"),
         ("attributeScores/*/*/worth", "worth"),
         ("attributeScores/TOXICITY/summaryScore/value/inside", "inside"),
     ],
@@ -111,7 +111,13 @@ def test_a_field_that_no_answer_has_is_named(fields: str, named: str) -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    ["*", "*/TOXICITY", "attributeScores/SPAM/spanScores(begin,end,score/*)", "clientToken"],
+    [
+        "*",
+        "*/TOXICITY",
+        "attributeScores/*/*(value,begin)",
+        "attributeScores/SPAM/spanScores(begin,end,score/*)",
+        "clientToken",
+    ],
 )
 def test_a_field_that_an_answer_may_have_is_no_error(fields: str) -> None:
     """An attribute has any name; what is in a star may be in some fields alone."""

@@ -21,6 +21,7 @@ MANY = 1_000
         ("why?!? because...  yes", ["why?!?", "because...", "yes"]),
         ("你好。再见。", ["你好。", "再见。"]),
         ("no mark at all", ["no mark at all"]),
+        ('"It is.\0\0\0\0" Is it?', ['"It is.\0\0\0\0"', "Is it?"]),
         ("It is.\0\0\0\0 Is it?", ["It is.\0\0\0\0", "Is it?"]),
         ("   ", []),
         ("... !", ["...", "!"]),
