@@ -25,6 +25,8 @@ from worker.bounded import Bounded
 from worker.client_events import CLIENT_LOG
 from worker.kafka_errors import AWAY
 from worker.left_open import are_held_back
+from worker.membership import membership_of
+from worker.positions import Positions
 from worker.settings import GroupProtocol
 from worker.shared import Shared, Stop
 from worker.window import Fetched, Headers, Partition, Record
@@ -81,6 +83,8 @@ class Intake:
         # Fetched and not yet claimed. Callbacks take out what a revocation takes, in place:
         # a message must not be claimed under a later assignment than its own.
         self._unclaimed: list[Message] = []
+        self._positions = Positions()
+        self._member: bytes | None = None  # under which our partitions came
         self._topic_is_there = True  # as far as we know
         self._looked_at = 0.0  # monotonic
         self._protocol = _first_choice(shared.settings.kafka.group_protocol)
@@ -173,10 +177,14 @@ class Intake:
         """Split the events from the messages; an event that is fatal ends the worker."""
         for message in messages:
             error = message.error()
-            if error is None:
+            if error is not None:
+                self._heed(error, message)
+            elif self._positions.passes(
+                (message.topic(), message.partition()), cast("int", message.offset())
+            ):
                 self._unclaimed.append(message)
             else:
-                self._heed(error, message)
+                self._metrics.handed_over_again.inc()
 
     def _heed(self, error: KafkaError, message: Message) -> None:
         code = error.code()
@@ -203,13 +211,22 @@ class Intake:
             return
         log.info("group protocol", chosen="classic", why=why)
         self._protocol = GroupProtocol.CLASSIC
-        self._consumer.close()
+        self._leave()
         self._consumer = self._subscribed()
+
+    def _leave(self) -> None:
+        """Close the consumer; an assignment that comes meanwhile is none."""
+        was_leaving, self._leaving = self._leaving, True
+        self._consumer.close()
+        self._leaving = was_leaving
+        self._claims.lose(self._claims.owned())
+        self._positions.clear()
+        self._member = None
 
     def _join_anew(self) -> None:
         """Begin at the group's offsets, which may be before what we know of them."""
         self._left_open.to_rejoin.clear()
-        self._consumer.close()
+        self._leave()
         self._unclaimed.clear()
         self._consumer = self._subscribed()
 
@@ -244,7 +261,9 @@ class Intake:
         owned = self._claims.owned()
         self._metrics.partitions.set(len(owned))
         if owned:
-            self._claims.refresh(self._consumer.consumer_group_metadata())
+            self._refresh(self._consumer)
+        else:
+            self._member = None
         self._commit_offsets(at_once=False)
 
     def _resume(self) -> None:
@@ -349,7 +368,9 @@ class Intake:
                 consumer.pause(ends)
                 return
             begin = self._begin(consumer, partitions)
-            consumer.incremental_assign([self._not_behind(consumer, place) for place in begin])
+            begin = [self._not_behind(consumer, place) for place in begin]
+            self._positions.begin(begin)
+            consumer.incremental_assign(begin)
             if self._paused:
                 consumer.pause(partitions)
             else:  # one that was lost while it was paused comes back so, and would stay so
@@ -450,7 +471,7 @@ class Intake:
             self._give_up(partitions)
             # In the classic protocol a rebalance has a generation of its own, and the windows
             # that are waited for could not be committed under the old one.
-            self._claims.refresh(consumer.consumer_group_metadata())
+            self._refresh(consumer)
             deadline_s = min(
                 self._settings.publish.revoke_deadline_s,
                 self._settings.intake.max_poll_interval_s / 4,
@@ -465,6 +486,7 @@ class Intake:
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         def lose() -> None:
             self._give_up(partitions)
+            self._member = None
             self._claims.lose(_partitions(partitions))
             self._offsets.drop(_partitions(partitions))
             consumer.incremental_unassign(partitions)
@@ -472,8 +494,30 @@ class Intake:
 
         self._in_callback(lose)
 
+    def _refresh(self, consumer: Consumer) -> None:
+        """Keep the group's metadata, if they are of the membership that our partitions came under.
+
+        While a membership ends there may be none, before a callback says so. A static member of the
+        classic protocol may even be taken anew without a word, when others have had its partitions.
+
+        Raises:
+            ClusterError: so it is.
+        """
+        metadata = consumer.consumer_group_metadata()
+        membership = membership_of(metadata)
+        if membership is None:
+            return
+        if self._member not in (None, membership.member):
+            raise ClusterError(
+                "the group has taken this worker anew, and its partitions may have been others'",
+                "start again: it was away for longer than its session",
+            )
+        self._member = membership.member
+        self._claims.refresh(metadata)
+
     def _give_up(self, partitions: list[TopicPartition]) -> None:
         going = {(p.topic, p.partition) for p in partitions}
+        self._positions.forget(going)
         self._unclaimed[:] = [m for m in self._unclaimed if (m.topic(), m.partition()) not in going]
 
     def _in_callback(self, act: Callable[[], None]) -> None:

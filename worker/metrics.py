@@ -44,6 +44,10 @@ class Metrics:
         # Partitions that came back with an offset from before our own commits: the broker has lost
         # offsets of the group. Other workers cannot see it, and judge comments again.
         self.offsets_lost = counter("offsets_lost", "Partitions assigned with an offset of old.")
+        # What the client handed over a second time, and was dropped.
+        self.handed_over_again = counter(
+            "handed_over_again", "Comments fetched twice, and dropped."
+        )
         # Comments in a window: the maximum all the time means that the worker is behind.
         self.window_size = histogram("window_records", "Records.", buckets=SIZES)
         # Seconds a window spent in a room: the largest is the bottleneck.

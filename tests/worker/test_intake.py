@@ -16,6 +16,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from rig.metadata import metadata_of
 from schemas.errors import ClusterError, SettingsError
 from worker.claims import Claims
 from worker.intake import CALLS, Intake, _why_not_kip_848
@@ -51,8 +52,8 @@ class _NoOffsets:
     def __init__(self) -> None:
         self.calls = 0
 
-    def consumer_group_metadata(self) -> str:
-        return "metadata"
+    def consumer_group_metadata(self) -> bytes:
+        return metadata_of(1, "us")
 
     def committed(self, *_: Any, **__: Any) -> list[TopicPartition]:
         self.calls += 1
@@ -107,18 +108,85 @@ def test_a_group_that_is_joined_anew_keeps_nothing_of_before(
     assert not intake._left_open.to_rejoin.is_set()  # noqa: SLF001
 
 
-def test_metadata_of_a_group_that_has_not_let_us_in_is_never_read(intake: Intake) -> None:
-    """It has no generation, and brokers of the classic protocol would commit offsets with it."""
-    claims = intake._claims  # noqa: SLF001
-    intake._fetch()  # noqa: SLF001
-    intake._after_call()  # noqa: SLF001
-    with claims.gate(Claim({})) as (_, metadata):
-        assert metadata is None
+class _Member:
+    """A consumer whose membership is as told, generation by generation."""
 
-    claims.assign([Partition("comments", 0)])
+    def __init__(self, *metadata: bytes) -> None:
+        self._metadata = iter(metadata)
+
+    def consumer_group_metadata(self) -> bytes:
+        return next(self._metadata)
+
+
+def kept(intake: Intake) -> Any:
+    """Return the metadata that publish would send offsets with."""
+    with intake._claims.gate(Claim({})) as (_, metadata):  # noqa: SLF001
+        return metadata
+
+
+def test_metadata_without_a_membership_are_never_kept(intake: Intake) -> None:
+    """Brokers take offsets that come with them from anybody."""
+    joined, none = metadata_of(4, "us"), metadata_of(-1, "us")
+    consumer = cast("Consumer", _Member(joined, none, metadata_of(4, ""), metadata_of(5, "us")))
+    found = []
+    for _ in range(4):
+        intake._refresh(consumer)  # noqa: SLF001
+        found.append(kept(intake))
+
+    assert found == [joined, joined, joined, metadata_of(5, "us")]
+
+
+def test_metadata_of_a_group_that_has_not_let_us_in_are_never_kept(intake: Intake) -> None:
+    """The client's own, of a consumer that knows no broker."""
+    intake._claims.assign([Partition("comments", 0)])  # noqa: SLF001
+
     intake._after_call()  # noqa: SLF001
-    with claims.gate(Claim({})) as (_, metadata):
-        assert metadata is not None
+
+    assert kept(intake) is None
+
+
+def test_a_worker_that_was_taken_anew_without_a_word_ends(intake: Intake) -> None:
+    """As a static member of the classic protocol is: others may have had its partitions."""
+    consumer = cast("Consumer", _Member(metadata_of(4, "us"), metadata_of(7, "us again")))
+    intake._refresh(consumer)  # noqa: SLF001
+
+    with pytest.raises(ClusterError, match="taken this worker anew"):
+        intake._refresh(consumer)  # noqa: SLF001
+
+    assert kept(intake) == metadata_of(4, "us")
+
+
+class _Fetched:
+    """A message of partition 0."""
+
+    def __init__(self, offset: int) -> None:
+        self._offset = offset
+
+    def error(self) -> None:
+        """It is none."""
+
+    def topic(self) -> str:
+        return "comments"
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return self._offset
+
+
+def test_what_the_client_hands_over_again_is_dropped_and_counted(intake: Intake) -> None:
+    """As it may in a rebalance, and of partitions that were taken from us."""
+    place = TopicPartition("comments", 0)
+    intake._on_assign(cast("Consumer", _OffsetsOfOld(10, 30)), [place])  # noqa: SLF001
+
+    intake._keep(cast("Any", [_Fetched(offset) for offset in (9, 10, 12, 10, 12, 13)]))  # noqa: SLF001
+    assert [m.offset() for m in intake._unclaimed] == [10, 12, 13]  # noqa: SLF001
+
+    intake._give_up([place])  # noqa: SLF001
+    intake._keep(cast("Any", [_Fetched(14)]))  # noqa: SLF001
+    assert not intake._unclaimed  # noqa: SLF001
+    assert intake._metrics.handed_over_again._value.get() == 4  # noqa: SLF001
 
 
 class _NoLeader:
@@ -330,7 +398,9 @@ def test_a_revocation_never_waits_so_long_that_the_group_evicts_the_worker(
         intake=IntakeSettings(max_poll_interval_s=max_poll_s),
     )
     found = Shared(settings, Stop(1), _Deadlines())
-    consumer = SimpleNamespace(consumer_group_metadata=object, incremental_unassign=lambda _: None)
+    consumer = SimpleNamespace(
+        consumer_group_metadata=lambda: metadata_of(1, "us"), incremental_unassign=lambda _: None
+    )
     with closing(Intake(found)) as intake:
         intake._on_revoke(cast("Any", consumer), [TopicPartition("comments", 0)])  # noqa: SLF001
         intake._after_call()  # noqa: SLF001
