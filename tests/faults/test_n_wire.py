@@ -335,7 +335,7 @@ def test_where_a_log_begins_is_told_late_and_nothing_is_judged_twice(
         assert worker.stop() == 0
 
     row.judged(stream.check())
-    row.bit(proxy.counted["answer delivered late"])
+    row.bit(proxy.counted["answer kept back"])
 
 
 # -- N5: answers that are lost

@@ -253,6 +253,45 @@ def test_p2_a_stop_longer_than_the_session_loses_the_partitions_and_commits_noth
     row.judged(stream.check())
 
 
+STATIC: dict[str, object] = {
+    **PROTOCOLS["classic"],
+    "TIDEGATE_PUBLISH__TRANSACTION_TIMEOUT_S": 5,
+}
+
+
+@pytest.mark.row("P2")
+def test_p2_a_static_member_stopped_for_longer_than_the_session_judges_nothing_again(
+    row: Row, make_stream: MakeStream
+) -> None:
+    """Its partition is another's by then; what that one has judged stays judged once."""
+    stream = make_stream(2)
+
+    def static(slot: str) -> Worker:
+        name = {"TIDEGATE_KAFKA__CLIENT__GROUP_INSTANCE_ID": f"slot-{slot}"}
+        return stream.worker(slot, **STATIC, **name)
+
+    with static("0") as stopped, static("1") as other:
+        eventually(lambda: len(stopped.owned()) == len(other.owned()) == 1, stream.logs)
+        stream.produce_comments(range(1_000))
+        stream.wait_until_judged()
+        stopped.send(signal.SIGSTOP)
+        stopped.wait_until_stopped()
+        eventually(lambda: other.owned() == {0, 1}, stream.logs)
+        stream.produce_comments(range(1_000, 2_000))
+        stream.wait_until_judged()
+        stopped.send(signal.SIGCONT)
+        stream.produce_comments(range(2_000, 3_000))
+        stream.wait_until_judged()
+        row.bit()
+
+        ended = stopped.process.poll()
+        assert ended in (None, 1), stopped.said[-2_000:]
+        row.measured(ended_by_itself=int(ended is not None))
+        assert other.stop() == 0
+    stream.produce_comments(range(3_000, 3_100))
+    finish(row, stream)
+
+
 @pytest.mark.row("P3")
 @pytest.mark.parametrize("delivery", ["exactly-once", "at-least-once"])
 def test_p3_sigterm_under_load_leaves_nothing_to_judge_again(

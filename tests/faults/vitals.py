@@ -57,6 +57,8 @@ class Vitals:
         for slot, pid in pids.items():
             with suppress(psutil.Error):
                 process = psutil.Process(pid)
+                if process.status() == psutil.STATUS_ZOMBIE:  # it has no memory left
+                    continue
                 megabytes = process.memory_info().rss / 2**20
                 sample = Sample(self.hours, megabytes, process.num_threads(), pid)
                 self.samples[slot].append(sample)
