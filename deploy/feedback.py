@@ -100,8 +100,9 @@ class Rows:
         texts: dict[bytes, str] = {}
         for message in self._read(cluster, topic, cluster.begins(topic), cluster.ends(topic)):
             key, value = message.key(), message.value()
-            is_no_erasure = value is None and left_out(headers_of(message)[0])
-            if key not in wanted or is_no_erasure:
+            if key not in wanted:
+                continue
+            if value is None and left_out(headers_of(message)[0]):  # a dead letter is no erasure
                 continue
             try:
                 texts[key] = decode_comment(value).text

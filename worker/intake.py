@@ -25,7 +25,7 @@ from worker.bounded import Bounded
 from worker.client_events import CLIENT_LOG
 from worker.kafka_errors import AWAY
 from worker.left_open import are_held_back
-from worker.membership import membership_of
+from worker.membership import member_of
 from worker.positions import Positions
 from worker.settings import GroupProtocol
 from worker.shared import Shared, Stop
@@ -39,7 +39,7 @@ LEAST_AHEAD: Final = 10_000  # messages; more are fetched when fewer wait, a fet
 FETCH_BYTES: Final = 131_072  # of a partition, compressed; a batch that is larger comes alone
 LEAVE_S: Final = 8.0  # for the client to leave the group
 LOOK_S: Final = 5.0  # how often a worker without partitions looks whether the topic is there
-# For the group's offsets, which wait for transactions that are open.
+# For the group's offsets, which wait for transactions that are open, and a log's beginning and end.
 CALL_S: Final = 5.0
 CALLS: Final = 8
 LOOK_AFTER: Final = 1  # from the second on: a coordinator that loads has had its time
@@ -504,15 +504,15 @@ class Intake:
             ClusterError: so it is.
         """
         metadata = consumer.consumer_group_metadata()
-        membership = membership_of(metadata)
-        if membership is None:
+        member = member_of(metadata)
+        if member is None:
             return
-        if self._member not in (None, membership.member):
+        if self._member not in (None, member):
             raise ClusterError(
                 "the group has taken this worker anew, and its partitions may have been others'",
                 "start again: it was away for longer than its session",
             )
-        self._member = membership.member
+        self._member = member
         self._claims.refresh(metadata)
 
     def _give_up(self, partitions: list[TopicPartition]) -> None:

@@ -5,27 +5,25 @@ that come without a generation and a member from anybody: those must never be se
 """
 
 import struct
-from typing import Final, NamedTuple
+from typing import Final
+
+from schemas.errors import ClusterError
 
 _MAGIC: Final = b"CGMDv2:"  # librdkafka's, from 2.0 on: generation, group, member
-_GENERATION: Final = struct.Struct("=i")
+_GENERATION: Final = struct.Struct("=i")  # an epoch with KIP-848
 
 
-class Membership(NamedTuple):
-    """Of a consumer. A generation is an epoch with KIP-848."""
-
-    generation: int
-    member: bytes
-
-
-def membership_of(metadata: bytes) -> Membership | None:
-    """Return the membership that a group's metadata speak of; None: there is none.
+def member_of(metadata: bytes) -> bytes | None:
+    """Return whose membership a group's metadata speak of; None: there is none.
 
     Raises:
-        ValueError: they are of another form, so that nothing can be said.
+        ClusterError: they are of another form, so that nothing can be said.
     """
     if not metadata.startswith(_MAGIC):
-        raise ValueError("the consumer group's metadata have another form than librdkafka 2's")
+        raise ClusterError(
+            "the consumer group's metadata have another form than librdkafka 2's",
+            "install the versions of the lock file",
+        )
     (generation,) = _GENERATION.unpack_from(metadata, len(_MAGIC))
     _, member, *_ = metadata[len(_MAGIC) + _GENERATION.size :].split(b"\0", 2)
-    return Membership(generation, member) if generation >= 0 and member else None
+    return member if generation >= 0 and member else None

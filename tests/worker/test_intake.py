@@ -92,8 +92,11 @@ def test_what_holds_the_groups_offsets_back_is_ended_if_nothing_of_ours_can_be_u
 def test_a_group_that_is_joined_anew_keeps_nothing_of_before(
     intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was fetched came by offsets that may be wrong."""
+    """What was fetched came by offsets that may be wrong; the next membership is another."""
     before = intake._consumer  # noqa: SLF001
+    place = TopicPartition("comments", 0)
+    intake._on_assign(cast("Consumer", _OffsetsOfOld(10, 30)), [place])  # noqa: SLF001
+    intake._refresh(cast("Consumer", _Member(metadata_of(4, "us"))))  # noqa: SLF001
     intake._unclaimed.append(cast("Any", None))  # noqa: SLF001
     intake._left_open.to_rejoin.set()  # noqa: SLF001
     stop = Stop(1)
@@ -101,6 +104,9 @@ def test_a_group_that_is_joined_anew_keeps_nothing_of_before(
     def fetch() -> None:
         assert intake._unclaimed == []  # noqa: SLF001
         assert intake._consumer is not before  # noqa: SLF001
+        assert intake._claims.owned() == []  # noqa: SLF001
+        assert not intake._positions.passes(("comments", 0), 10)  # noqa: SLF001
+        intake._refresh(cast("Consumer", _Member(metadata_of(1, "us anew"))))  # noqa: SLF001
         stop.set()
 
     monkeypatch.setattr(intake, "_fetch", fetch)
@@ -256,7 +262,7 @@ class _OffsetsOfOld:
         (10, 30, 25),  # the broker lost offsets
         (OFFSET_INVALID, 30, 25),  # or all of them
         (10, 20, 10),  # another topic by the same name
-        (OFFSET_INVALID, 20, 7),  # begun where its log begins,
+        (OFFSET_INVALID, 20, 7),  # begun where its log begins
     ],
 )
 def test_what_was_committed_here_is_not_judged_again_whatever_the_broker_remembers(

@@ -30,7 +30,8 @@ PARTING: Final = frozenset(
     }
 )  # fmt: skip
 IN_TABLES: Final = frozenset({"caption", "tbody", "td", "tfoot", "th", "thead", "tr"})
-# Ends of elements that were never opened are passed over, but for these two.
+# Ends of elements that were never opened, or have no content, are passed over, but for two.
+WITHOUT_CONTENT: Final = frozenset({"embed", "hr"})
 ALWAYS_PARTING: Final = frozenset({"br", "p"})
 
 # Attributes that are shown, and the elements that show them.
@@ -115,7 +116,7 @@ def _parts(markup: re.Match[str], opened: Counter[str]) -> bool:
     if name not in PARTING and not (name in IN_TABLES and opened["table"]):
         return False
     if not markup["end"]:
-        opened[name] += 1
+        opened[name] += name not in WITHOUT_CONTENT
         return True
     was_open = opened[name] > 0
     opened[name] -= was_open

@@ -59,6 +59,7 @@ class Browser(HTMLParser):
         ("<table><td>one<td>two</table>", "           one    two        "),
         ("<table></table>id<td>iot", "               idiot"),
         ("id</div>iot", "idiot"),
+        ("<hr>id</hr>iot", "    idiot"),
         ("one<div>two</div>three", "one     two      three"),
         ("one</p>two", "one    two"),
         ("id<bloc\u212aquote>iot", "idiot"),
