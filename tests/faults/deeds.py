@@ -1,4 +1,4 @@
-"""What befalls workers and brokers in a soak: one fault of chance after another."""
+"""What befalls workers and brokers in a soak: one fault after another, in an order of chance."""
 
 import signal
 from collections.abc import Callable
@@ -17,14 +17,18 @@ LATE: Final = (ApiKey.END_TXN, ApiKey.TXN_OFFSET_COMMIT)
 
 
 class Deeds:
-    """Faults, each by its name; a deed says how often it demonstrably bit."""
+    """Faults, each by its name; a deed says how often it demonstrably bit.
+
+    They come in rounds that hold each deed as often as its share, shuffled: so each has befallen
+    a worker early in its life, and what it costs once isn't taken for what it costs every hour.
+    """
 
     def __init__(self, cluster: Cluster, crew: Crew, random: Random) -> None:
         self._cluster = cluster
         self._crew = crew
         self._random = random
-        # How often each is chosen: a broker that restarts is away for long, others hardly.
-        self._deeds: dict[Callable[[], int], int] = {
+        # Shares of a round: a broker that restarts is away for long, others hardly.
+        self._shares: dict[Callable[[], int], int] = {
             self.kill: 4,
             self.terminate: 2,
             self.freeze: 3,
@@ -36,10 +40,14 @@ class Deeds:
             self.deliver_late: 4,
             self.restart_broker: 1,
         }
+        self._round: list[Callable[[], int]] = []
 
     def one(self) -> tuple[str, int]:
         """Do one, and return its name and how often it bit."""
-        deed = self._random.choices(list(self._deeds), list(self._deeds.values()))[0]
+        if not self._round:
+            self._round = [deed for deed, share in self._shares.items() for _ in range(share)]
+            self._random.shuffle(self._round)
+        deed = self._round.pop()
         return deed.__name__.replace("_", " "), deed()
 
     # -- workers

@@ -32,7 +32,8 @@ from faults.vitals import Sampling, Vitals
 from rig.stream import Stream, Worker, _comment, eventually
 
 KEYS: Final = 10_000
-PULSE_S: Final = 0.1  # the load comes in so many portions a second
+PULSE_S: Final = 0.1  # between two portions of the load
+BACKLOG_S: Final = 120.0  # of load waits at the start: what a backlog costs, workers pay at once
 TELL_S: Final = 30.0
 PATIENCE_S: Final = 900.0  # to judge what is left when the load ends
 SETTINGS: Final = {
@@ -64,7 +65,7 @@ class Summary:
 
 
 class Load:
-    """Comments at a steady rate, in a thread of its own, while the block lasts."""
+    """A backlog, then comments at a steady rate, in a thread of its own, while the block lasts."""
 
     def __init__(self, stream: Stream, rate: int) -> None:
         self.produced = 0
@@ -95,7 +96,7 @@ class Load:
         assert self._producer.flush(PATIENCE_S) == 0, "comments could not be published"
 
     def _publish(self) -> None:
-        started = monotonic()
+        started = monotonic() - BACKLOG_S
         while not self._enough.wait(PULSE_S):
             due = int((monotonic() - started) * self._rate)
             while self.produced < due:
