@@ -5,10 +5,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
 import yaml
 
-from rig.kustomize import VERSIONS, build, built, lines_of, load, manifests, resource, validate
+from rig.kustomize import built, lines_of, load, resource
 from worker.settings import GroupProtocol, Settings
 
 KUBERNETES: Final = Path(__file__).parents[2] / "deploy" / "kubernetes"
@@ -40,53 +39,6 @@ def variables() -> dict[str, str]:
     """Return the pod's environment: the ConfigMap's lines, and what is the pod's own."""
     own = {each["name"]: POD_NAME for each in container()["env"]}
     return own | lines_of(BASE / "settings.env")
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("path", manifests(BASE), ids=lambda path: path.stem)
-def test_each_manifest_follows_the_schema_of_its_kind(path: Path, version: str) -> None:
-    """Strictly: a field that Kubernetes would drop in silence is an error here."""
-    done = validate(path, version)
-
-    assert done.returncode == 0, done.stdout
-    assert f"passed for resource {load(path)['kind'].lower()}/" in done.stdout
-
-
-def test_the_check_against_schemas_finds_a_misspelt_field(tmp_path: Path) -> None:
-    """Otherwise the test above would prove nothing."""
-    wrong = tmp_path / "statefulset.yaml"
-    text = (BASE / "statefulset.yaml").read_text()
-    wrong.write_text(text.replace("enableServiceLinks", "enableServiceLink"))
-
-    done = validate(wrong, VERSIONS[-1])
-
-    assert done.returncode != 0
-    assert "enableServiceLink" in done.stdout
-
-
-@pytest.mark.parametrize("folder", [BASE, OVERLAY], ids=lambda folder: folder.name)
-def test_what_kustomize_makes_follows_the_schemas(folder: Path, tmp_path: Path) -> None:
-    """The base and the overlay, with names rewritten and settings merged."""
-    out = tmp_path / "built.yaml"
-    out.write_text(build(folder))
-
-    done = validate(out, VERSIONS[-1])
-
-    assert done.returncode == 0, done.stdout
-    assert done.stdout.count("passed for resource") == len(manifests(BASE)) + 1  # the ConfigMap
-
-
-def test_the_kustomization_lists_every_file_of_its_folder() -> None:
-    """One that was forgotten would be deployed nowhere, and missed by nobody."""
-    kustomization = load(BASE / "kustomization.yaml")
-    (settings,) = kustomization["configMapGenerator"]
-
-    assert kustomization["resources"] == [path.name for path in manifests(BASE)]
-    assert {path.name for path in BASE.iterdir()} == {
-        "kustomization.yaml",
-        *kustomization["resources"],
-        *settings["envs"],
-    }
 
 
 def test_the_config_map_holds_settings(

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from rig.api_server import api_server
-from rig.kustomize import VERSIONS, build, built, lines_of, load, manifests, resource, validate
+from rig.kustomize import built, lines_of, load, manifests, resource
 from worker.api.keys import Keys
 from worker.settings import PREFIX, Settings, setting_names
 
@@ -67,44 +67,7 @@ def with_component(folder: Path, component: Path) -> dict[str, dict[str, Any]]:
     return built(folder)
 
 
-# -- files
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize(
-    "path", [*manifests(BASE), *manifests(AUTOSCALING)], ids=lambda path: path.stem
-)
-def test_each_manifest_follows_the_schema_of_its_kind(path: Path, version: str) -> None:
-    """Strictly: a field that Kubernetes would drop in silence is an error here."""
-    done = validate(path, version)
-
-    assert done.returncode == 0, done.stdout
-    assert f"passed for resource {load(path)['kind'].lower()}/" in done.stdout
-
-
-@pytest.mark.parametrize("folder", [BASE, OVERLAY], ids=lambda folder: folder.name)
-def test_what_kustomize_makes_follows_the_schemas(folder: Path, tmp_path: Path) -> None:
-    """The base and the overlay, with names rewritten and settings merged."""
-    out = tmp_path / "built.yaml"
-    out.write_text(build(folder))
-
-    done = validate(out, VERSIONS[-1])
-
-    assert done.returncode == 0, done.stdout
-    assert done.stdout.count("passed for resource") == len(manifests(BASE)) + 1  # the ConfigMap
-
-
-def test_the_kustomization_lists_every_file_of_its_folder() -> None:
-    """One that was forgotten would be deployed nowhere, and missed by nobody."""
-    kustomization = load(BASE / "kustomization.yaml")
-    (generated,) = kustomization["configMapGenerator"]
-
-    assert kustomization["resources"] == [path.name for path in manifests(BASE)]
-    assert {path.name for path in BASE.iterdir()} == {
-        "kustomization.yaml",
-        *kustomization["resources"],
-        *generated["envs"],
-    }
+# -- beside workers
 
 
 def test_it_lives_beside_workers_in_one_namespace() -> None:
