@@ -42,6 +42,7 @@ LOOK_S: Final = 5.0  # how often a worker without partitions looks whether the t
 # For the group's offsets, which wait for transactions that are open, and a log's beginning and end.
 CALL_S: Final = 5.0
 CALLS: Final = 8
+HELD_S: Final = 1.0  # offsets that are held back for so long, when nothing is ours
 LOOK_AFTER: Final = 1  # from the second on: a coordinator that loads has had its time
 
 # How a broker below 4.0, or one told to, says that it knows no KIP-848.
@@ -441,8 +442,9 @@ class Intake:
 
         More often it is a transaction of a worker that was killed, and ends by itself.
         """
+        self._pulse.beat()
         nothing_is_ours = not self._claims.owned()
-        if nothing_is_ours and are_held_back(self._settings, partitions, 0, lambda: False):
+        if nothing_is_ours and are_held_back(self._settings, partitions, HELD_S, lambda: False):
             self._left_open.to_end.set()
 
     def _not_behind(self, consumer: Consumer, begin: TopicPartition) -> TopicPartition:

@@ -11,27 +11,23 @@ at the group's offsets: a window that is undone by it is judged again.
 """
 
 from collections.abc import Callable, Collection
+from contextlib import closing
 from threading import Event
-from time import monotonic, sleep
+from time import sleep
 from typing import Final
 
 import structlog
-from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
-    KafkaError,
-    KafkaException,
-    TopicPartition,
-)
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from worker.kafka_errors import AWAY
 from worker.settings import Settings
-from worker.topics import admin_client
 from worker.window import Partition
 
 log = structlog.get_logger()
 
-LOOK_S: Final = 5.0  # for one answer
+ANSWER_S: Final = 5.0  # for an answer that nothing holds back
 LOOK_EVERY_S: Final = 0.2
+NOBODYS: Final = 2**31 - 1  # a partition that is nowhere: nothing holds its offset back
 
 
 class LeftOpen:
@@ -56,56 +52,72 @@ def are_held_back(
 ) -> bool:
     """Say whether a transaction holds back the group's offset of a partition all the time.
 
+    A consumer asks that never joins, and not an AdminClient: in librdkafka 2.16.0 that one ends the
+    process when its time for a group's offsets is over before the coordinator was found.
+
     Args:
         settings: where the cluster is, and the group.
         partitions: to look at; None: all of the topic of comments.
-        for_s: how long the same partition has to be held back.
-        goes_on: asked between two looks, of which one may take LOOK_S.
+        for_s: how long one has to be held back.
+        goes_on: asked between two looks, of which each may take a few times ANSWER_S.
 
     Returns:
         False, too, where the cluster never tells, or nobody wants to know any more.
     """
-    held: set[Partition] | None = None
-    since = 0.0
     while True:
-        found = _held_back(settings, partitions)
-        if found is not None:
-            since = monotonic() if held is None else since
-            held = found if held is None else held & found
-            if not held:
+        try:
+            with closing(_outsider(settings)) as consumer:  # one may never connect again
+                return _is_one_held_back(consumer, settings.topics.comments, partitions, for_s)
+        except KafkaException as error:
+            if error.args[0].code() not in AWAY:
+                log.warning("the group's offsets cannot be looked at", code=error.args[0].name())
                 return False
-            if monotonic() - since >= for_s:
-                return True
         if not goes_on():
             return False
         sleep(LOOK_EVERY_S)
 
 
-def _held_back(
-    settings: Settings, partitions: Collection[Partition] | None
-) -> set[Partition] | None:
-    """Look once; None: the cluster does not tell yet."""
-    topic = settings.topics.comments
-    admin = admin_client(settings)  # an answer never comes to one that is gone
+def _outsider(settings: Settings) -> Consumer:
+    """Return a consumer that may ask for the group's offsets, and waits for those held back."""
+    return Consumer(
+        {
+            **settings.kafka.properties(),
+            "bootstrap.servers": settings.kafka.bootstrap_servers,
+            "group.id": settings.kafka.group_id,
+            "isolation.level": "read_committed",
+            "log_level": 0,  # its worker says what cannot be reached
+        }
+    )
+
+
+def _is_one_held_back(
+    consumer: Consumer, topic: str, partitions: Collection[Partition] | None, for_s: float
+) -> bool:
+    """Look once.
+
+    Raises:
+        KafkaException: the cluster does not tell.
+    """
+    if partitions is None:
+        found = consumer.list_topics(topic, ANSWER_S).topics[topic].partitions
+        partitions = [Partition(topic, number) for number in found]
+    places = [TopicPartition(*partition) for partition in partitions]
+    nobodys = TopicPartition(topic, NOBODYS)
+    consumer.committed([nobodys], timeout=ANSWER_S)  # so that below no connection is waited for
+    if _are_told(consumer, places, for_s):
+        return False
+    held = any(not _are_told(consumer, [place], for_s) for place in places)
+    consumer.committed([nobodys], timeout=ANSWER_S)  # nor was it the coordinator that went away
+    return held
+
+
+def _are_told(consumer: Consumer, places: list[TopicPartition], within_s: float) -> bool:
+    """Ask again and again, as the client does while a transaction is open."""
     try:
-        if partitions is None:  # the broker's own "all" leaves out what was never committed
-            found_topic = admin.list_topics(topic, LOOK_S).topics[topic]
-            partitions = [Partition(topic, number) for number in found_topic.partitions]
-        if not partitions:  # the topic was deleted: intake says so
-            return set()
-        places = [TopicPartition(*place) for place in partitions]
-        asked = ConsumerGroupTopicPartitions(settings.kafka.group_id, places)
-        (answer,) = admin.list_consumer_group_offsets(
-            [asked], require_stable=True, request_timeout=LOOK_S
-        ).values()
-        found = answer.result().topic_partitions
+        found = consumer.committed(places, timeout=within_s)
     except KafkaException as error:
-        if error.args[0].code() in AWAY:
-            return None
-        log.warning("the group's offsets cannot be looked at", code=error.args[0].name())
-        return set()
-    return {
-        Partition(place.topic, place.partition)
-        for place in found
-        if place.error and place.error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT
-    }
+        if error.args[0].code() == KafkaError._TIMED_OUT:  # noqa: SLF001 - a public constant
+            return False
+        raise
+    unstable = KafkaError.UNSTABLE_OFFSET_COMMIT
+    return not any(place.error and place.error.code() == unstable for place in found)

@@ -1,7 +1,8 @@
 """What a broker may leave open, on a real one: how it is seen, and how it is ended."""
 
+import gc
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from deploy.broker import LocalBroker
 from deploy.topics import create_topics
+from faults.proxy import Proxy
 from rig.stream import PATIENCE_S, Stream, eventually
 from worker.left_open import are_held_back
 from worker.settings import KafkaSettings, Settings
@@ -59,17 +61,17 @@ def test_an_offset_is_held_back_for_as_long_as_its_transaction_is_open(
         {"bootstrap.servers": settings.kafka.bootstrap_servers, "transactional.id": "another"}
     )
     producer.init_transactions(PATIENCE_S)
-    assert not are_held_back(settings, None, 0, once)
+    assert not are_held_back(settings, None, 0.3, once)
 
     producer.begin_transaction()
     offsets = [TopicPartition(*first, 1)]
     producer.send_offsets_to_transaction(offsets, outsider.consumer_group_metadata(), PATIENCE_S)
     assert are_held_back(settings, None, 0.3, lambda: True)
-    assert are_held_back(settings, [first], 0, once)
-    assert not are_held_back(settings, [second], 0, once)
+    assert are_held_back(settings, [first], 0.3, once)
+    assert not are_held_back(settings, [second], 0.3, once)
 
     producer.abort_transaction(PATIENCE_S)
-    assert not are_held_back(settings, [first], 0, once)
+    assert not are_held_back(settings, [first], 0.3, once)
 
 
 def test_nothing_is_held_back_of_a_topic_that_was_deleted(settings: Settings) -> None:
@@ -78,7 +80,7 @@ def test_nothing_is_held_back_of_a_topic_that_was_deleted(settings: Settings) ->
     admin = admin_client(settings)
     admin.delete_topics([topic])[topic].result(PATIENCE_S)
 
-    assert not are_held_back(settings, None, 0, lambda: True)
+    assert not are_held_back(settings, None, 0.3, lambda: True)
 
 
 def test_a_cluster_that_never_tells_is_asked_until_nobody_wants_to_know() -> None:
@@ -86,9 +88,35 @@ def test_a_cluster_that_never_tells_is_asked_until_nobody_wants_to_know() -> Non
     asked = iter([True, False])
     nowhere = Settings(kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"))
 
-    assert not are_held_back(nowhere, None, 0, lambda: next(asked))
+    assert not are_held_back(nowhere, None, 0.3, lambda: next(asked))
 
     assert next(asked, None) is None
+
+
+def test_a_broker_that_comes_back_between_two_looks_is_asked_again(
+    settings: Settings, broker: LocalBroker
+) -> None:
+    """An AdminClient whose time was over, and that was not collected yet, ended the process."""
+    with ExitStack() as later:
+        wire = Proxy(int(broker.bootstrap_servers.partition(":")[2]))  # takes connections, no more
+        kafka = settings.kafka.model_copy(update={"bootstrap_servers": f"127.0.0.1:{wire.port}"})
+        asked = []
+
+        def it_comes_back() -> bool:
+            asked.append(later.enter_context(wire))
+            return True
+
+        gc.disable()
+        later.callback(gc.enable)
+        held = are_held_back(
+            settings.model_copy(update={"kafka": kafka}),
+            [Partition(settings.topics.comments, 0)],
+            0.3,
+            it_comes_back,
+        )
+
+    assert not held
+    assert len(asked) == 1
 
 
 def test_what_is_ended_is_ended_on_every_partition_that_outcomes_go_to(
