@@ -65,6 +65,9 @@ MOVED = frozenset(
 WHOLE = Since()  # all that is there
 
 
+def _nothing() -> None: ...
+
+
 def eventually(
     what: Callable[[], bool],
     why: Callable[[], str] = str,
@@ -280,11 +283,16 @@ class Stream:
         with closing(self._looker_on()) as consumer:
             return self._committed(consumer)
 
-    def wait_until_judged(self) -> None:
+    def wait_until_judged(self, meanwhile: Callable[[], None] = _nothing) -> None:
         """Wait until the group has committed every comment that is there."""
         ends = self.ends()
+
+        def judged() -> bool:
+            meanwhile()
+            return self._committed(consumer) == ends
+
         with closing(self._looker_on()) as consumer:
-            eventually(lambda: self._committed(consumer) == ends, lambda: f"{ends}; {self.logs()}")
+            eventually(judged, lambda: f"{ends}; {self.logs()}")
 
     def _looker_on(self) -> Consumer:
         """Return a consumer that may ask for the group's offsets and never joins it."""
