@@ -12,6 +12,7 @@ lock that revocation also takes (shared by three threads):
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import Condition
+from time import monotonic
 from typing import Any, Final
 
 from worker.window import Claim, Partition
@@ -79,11 +80,13 @@ class Claims:
         def finished() -> bool:
             return not any(going & live for _, live in self._aboard)
 
-        with self._changed:
+        end = monotonic() + deadline_s
+        with self._changed:  # once the window at the gate has been sent
             self._leaving |= going
             self._stale = 0
             self._changed.wait_for(
-                lambda: self._abandoned or finished() or self._stale >= MOST_STALE, deadline_s
+                lambda: self._abandoned or finished() or self._stale >= MOST_STALE,
+                max(0.0, end - monotonic()),
             )
             self._forget(going)
             return finished()

@@ -48,6 +48,8 @@ TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")
 GroupId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Slot = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
+SEND_CALL_S: Final = 6.0  # what one call to send offsets may take
+
 # librdkafka's properties that stay ours, each with the promise that it would break.
 REFUSED_PROPERTIES: Final = {
     "acks": "a verdict counts as published only when all in-sync replicas have it",
@@ -283,6 +285,16 @@ class PublishSettings(Section):
         default=20, description="How long after SIGTERM windows may still be finished."
     )
 
+    @property
+    def send_share_s(self) -> float:
+        """From a transaction's begin to its offsets: calls are repeated for so long."""
+        return self.transaction_timeout_s / 2
+
+    @property
+    def sending_s(self) -> float:
+        """How long all that may take at most, with a last call that was begun just in time."""
+        return self.send_share_s + SEND_CALL_S
+
 
 class BreakerSettings(Section):
     """When so much cannot be judged that going on is worse than stopping."""
@@ -449,13 +461,18 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def a_revocation_may_take_no_longer_than_a_thread_may_stand(self) -> Self:
-        """Else liveness ends a healthy worker in the middle of a rebalance."""
+        """Else liveness ends a healthy worker in the middle of a rebalance.
+
+        A window that is being sent keeps a revocation from letting go even past its deadline.
+        """
         deadline_s, stuck_s = self.publish.revoke_deadline_s, self.health.stuck_after_s
-        if deadline_s + 10 > stuck_s:
+        least_s = deadline_s + self.publish.sending_s
+        if least_s > stuck_s:
             raise ValueError(
-                f"TIDEGATE_PUBLISH__REVOKE_DEADLINE_S is {deadline_s:g}, "
-                f"TIDEGATE_HEALTH__STUCK_AFTER_S is {stuck_s:g}: the second must be longer by "
-                "10 s or more, or liveness ends workers in the middle of a rebalance"
+                f"TIDEGATE_HEALTH__STUCK_AFTER_S is {stuck_s:g}, and must be {least_s:g} or more: "
+                f"TIDEGATE_PUBLISH__REVOKE_DEADLINE_S ({deadline_s:g}), half of "
+                f"TIDEGATE_PUBLISH__TRANSACTION_TIMEOUT_S, and {SEND_CALL_S:g}, or liveness ends "
+                "workers in the middle of a rebalance"
             )
         return self
 

@@ -34,7 +34,7 @@ from worker.kafka_errors import (
     Answer,
     answer_to,
 )
-from worker.settings import Settings
+from worker.settings import SEND_CALL_S, Settings
 from worker.shared import Shared
 from worker.topics import admin_client
 from worker.window import Outgoing
@@ -43,7 +43,6 @@ log = structlog.get_logger()
 
 CALL_S: Final = 5.0  # one call; it may be called again, and the thread beats in between
 LARGEST: Final = 10_485_760  # bytes of one message that the client lets pass: topics decide
-SEND_SHARE: Final = 0.5  # of the transaction's timeout: from begin to offsets, at the gate
 LONGEST_PAUSE_S: Final = 2.0  # between aborts that follow one another
 START_OVER_S: Final = 60.0  # a producer that cannot be initialised, or commit, is given so long
 REBUILD_EVERY_S: Final = 60.0  # fenced more often than this: another worker has our name
@@ -248,7 +247,7 @@ class Transactions:
             AbortedError: recover, then publish again.
             ClusterError: the process must end.
         """
-        end = monotonic() + SEND_SHARE * self._settings.publish.transaction_timeout_s
+        end = monotonic() + self._settings.publish.send_share_s
         producer = self._built()
         self._reports, self._certain = {}, set(alone)
         self._topics = frozenset(message.topic for message in messages)
@@ -340,7 +339,7 @@ class Transactions:
         still send.
         """
         try:
-            self._sending(send, CALL_S + 1)
+            self._sending(send, SEND_CALL_S)
         except TimeoutError:
             raise KafkaException(
                 KafkaError(KafkaError._TIMED_OUT, "the call did not return", False, False, True)  # noqa: SLF001 - a public constant

@@ -26,11 +26,12 @@ SAYS_WHY = "TIDEGATE_SLOT|whether the window was committed|FENCED_INSTANCE_ID"
 
 IN_A_TRANSACTION = ("half_produced", "offsets_sent", "committing")
 
-# Liveness at its shortest. A revocation must fit in, and 10 s more.
+# Liveness at its shortest. A revocation must fit in, and a window that is being sent.
 LIVENESS_S = 15
 IMPATIENT = {
     "TIDEGATE_HEALTH__STUCK_AFTER_S": LIVENESS_S,
     "TIDEGATE_PUBLISH__REVOKE_DEADLINE_S": 5,
+    "TIDEGATE_PUBLISH__TRANSACTION_TIMEOUT_S": 8,
     "TIDEGATE_PUBLISH__DRAIN_S": 2,
 }
 

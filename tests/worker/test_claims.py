@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from threading import Event, Thread
 
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, rule
 from hypothesis.strategies import frozensets, sampled_from
@@ -247,3 +248,16 @@ def test_a_revocation_lets_go_when_the_group_has_moved_on_again() -> None:
 
     assert answers == [False]
     assert frozenset() == gated(claims, on_device)
+
+
+def test_the_deadline_of_a_revocation_runs_while_it_waits_for_the_gate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else it would take the time of a window at the gate, and all of its own after that."""
+    claims, times, waited = Claims(), iter([100.0, 104.0]), []
+    monkeypatch.setattr("worker.claims.monotonic", lambda: next(times))
+    monkeypatch.setattr(claims._changed, "wait_for", lambda _, for_s: waited.append(for_s))  # noqa: SLF001
+
+    claims.revoke([P[0]], 5)
+
+    assert waited == [1.0]

@@ -2,6 +2,7 @@
 
 import logging
 from threading import Event
+from time import monotonic
 
 import pytest
 from confluent_kafka import KafkaError, TopicPartition
@@ -70,6 +71,15 @@ def test_the_name_is_the_group_and_the_slot(
     assert cluster.properties["transactional.id"] == "group-0"
     assert cluster.properties["transaction.timeout.ms"] == 15_000
     assert cluster.properties["partitioner"] == "murmur2_random"
+
+
+def test_no_bound_of_the_clients_own_is_in_the_way(
+    cluster: FakeCluster,
+    transactions: Transactions,  # noqa: ARG001 - it makes the producer
+) -> None:
+    """Topics say how large a record may be; a window's messages have room while it is sent."""
+    assert cluster.properties["message.max.bytes"] == 10_485_760
+    assert cluster.properties["queue.buffering.max.messages"] >= 3 * 500  # verdict, flag, letter
 
 
 @pytest.mark.parametrize("call", ["begin", "send_offsets", "commit"])
@@ -282,6 +292,24 @@ def test_fenced_once_is_rebuilt(
     transactions.commit()
 
     assert cluster.called("init") == 2
+    assert len(cluster.committed) == 3
+
+
+def test_fenced_again_after_a_minute_is_rebuilt_once_more(
+    cluster: FakeCluster, transactions: Transactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two outages of brokers on one day are no second worker."""
+    cluster.will_fail("send_offsets", fatal(), fatal())
+    with pytest.raises(AbortedError):
+        send(transactions)
+    transactions.recover()
+    monkeypatch.setattr("worker.transactions.monotonic", lambda: monotonic() + 61)
+
+    with pytest.raises(AbortedError):
+        send(transactions)
+    transactions.recover()
+    send_and_commit(transactions)
+
     assert len(cluster.committed) == 3
 
 
