@@ -2,11 +2,13 @@
 
 import os
 import signal
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import structlog
+from confluent_kafka import Producer
 
 from schemas.bundle import TOKENIZER, verify
 from worker.accounts import Accounts
@@ -53,7 +55,7 @@ def run_worker(settings: Settings) -> None:
     policies = load_policies(settings.policy, bundle.manifest)
     check_topics(settings, admin_client(settings))
     judge = Judge(bundle.manifest, policies, settings.topics)
-    publish = _publisher(shared, judge)  # ends what a predecessor left open, before the model loads
+    publish = publisher(shared, judge)  # ends what a predecessor left open, before the model loads
     tokenise = tokeniser(bundle, settings)
     with _scorer(bundle, settings, tokenise, shared.pulse) as score:  # before any thread
         health = serve_health(shared, shared.metrics, shared.readiness.troubles)
@@ -98,11 +100,23 @@ def tokeniser(bundle: Bundle, settings: Settings) -> BundleTokeniser:
     )
 
 
-def _publisher(shared: Shared, judge: Judge) -> Publish:
+def publisher(
+    shared: Shared, judge: Judge, make: Callable[[dict[str, Any]], Producer] = Producer
+) -> Publish:
+    """Open what publishes windows, and end what a predecessor of our name, or a broker, left open.
+
+    Args:
+        shared: says where, and how often a window may be published.
+        judge: makes dead letters of what the broker refuses.
+        make: makes the producer of its properties.
+
+    Raises:
+        ClusterError: the cluster refuses us.
+    """
     accounts = Accounts(shared.metrics, Breaker(shared.settings.breaker))
     if shared.settings.publish.delivery == "at-least-once":
         return AtLeastOnce(shared, judge, accounts)
-    transactions = Transactions(shared)
+    transactions = Transactions(shared, make)
     transactions.open()
     publish = ExactlyOnce(shared, transactions, judge, accounts)
     publish.end_what_was_left_open()
@@ -142,6 +156,7 @@ def heed_signals(stop: Stop) -> None:
         if stop.set_for_s() > REPEATED_S:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+            os._exit(128 + number)  # PID 1 is spared by its own signals
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -28,9 +28,6 @@ from rig.stub import stub_manifest
 from rig.stub_device import BUDGET, StubDevice
 from schemas.errors import TidegateError
 from worker import logs
-from worker.accounts import Accounts
-from worker.at_least_once import AtLeastOnce
-from worker.breaker import Breaker
 from worker.claims import Claims
 from worker.garbage import spare_windows
 from worker.heap import share_one_heap
@@ -39,15 +36,13 @@ from worker.judge import Judge
 from worker.pipeline import Rooms, run
 from worker.policies import load_policies
 from worker.prepare import Prepare
-from worker.publish import ExactlyOnce, Publish
-from worker.run import heed_signals, serve_health
+from worker.run import heed_signals, publisher, serve_health
 from worker.scoring.careful import careful
 from worker.scoring.scorer import Scorer
 from worker.scoring.time_limit import within
 from worker.settings import load_settings
 from worker.shared import Shared, Stop
 from worker.topics import admin_client, check_topics
-from worker.transactions import Transactions
 from worker.window import Fetched, Partition, Prepared, Scored
 
 HALF: Final = 50  # messages
@@ -116,15 +111,8 @@ def main() -> None:
     policies = load_policies(None, manifest)
     check_topics(settings, admin_client(settings))
     judge = Judge(manifest, policies, settings.topics)
-    accounts = Accounts(shared.metrics, Breaker(settings.breaker))
-    publish: Publish
-    if settings.publish.delivery == "at-least-once":
-        publish = AtLeastOnce(shared, judge, accounts)
-    else:
-        make = failing_producer(points, float(os.environ.get("COMMIT_S", "0")))
-        transactions = Transactions(shared, make)
-        transactions.open()
-        publish = ExactlyOnce(shared, transactions, judge, accounts)
+    make = failing_producer(points, float(os.environ.get("COMMIT_S", "0")))
+    publish = publisher(shared, judge, make)
     log.info(
         "worker started",
         health_port=serve_health(shared, shared.metrics, shared.readiness.troubles).port,
