@@ -87,14 +87,19 @@ class ClientEvents:
             log.warning("kafka client", code=error.name())
 
     def consumer_statistics(self, statistics: str) -> None:
-        """Read lag and connection."""
+        """Read lag, membership and connection.
+
+        A member that cannot reach its coordinator goes on fetching, and hears of no rebalance.
+        """
         self._has_consumer = True
         found = json.loads(statistics)
         partitions = [p for t in found.get("topics", {}).values() for p in t["partitions"].values()]
         self._metrics.lag.set(sum(map(_behind, partitions)))
         self._metrics.unstable.set(sum(map(_unstable, partitions)))
         group = found.get("cgrp", {})
-        if group.get("state") == "up" and group.get("join_state") == "steady":
+        if group.get("state") != "up":
+            self._readiness.trouble("group", "the group's coordinator is away")
+        elif group.get("join_state") == "steady":
             self._readiness.clear("group")
         self._connected(up=_is_up(found))
 

@@ -45,15 +45,20 @@ CALLS: Final = 8
 HELD_S: Final = 1.0  # offsets that are held back for so long, when nothing is ours
 LOOK_AFTER: Final = 1  # from the second on: a coordinator that loads has had its time
 
+NOT_IN: Final = "the group has to let this worker in again"
+
 # How a broker below 4.0, or one told to, says that it knows no KIP-848.
 UNSUPPORTED: Final = frozenset(
     {KafkaError._UNSUPPORTED_FEATURE, KafkaError.UNSUPPORTED_VERSION}  # noqa: SLF001 - public constants
 )
 
 # What a worker must be allowed to read, by the error that says that it is not.
-RIGHTS: Final = {
+HINTS: Final = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow Read and Describe on the topic of comments",
     KafkaError.GROUP_AUTHORIZATION_FAILED: "allow Read on the group",
+    KafkaError.UNRELEASED_INSTANCE_ID: "each worker needs its own group.instance.id, which by this "
+    "protocol stays its predecessor's for a session: static members want "
+    "TIDEGATE_KAFKA__GROUP_PROTOCOL=classic",
 }
 
 # What the client mends by itself, and only tells us.
@@ -203,8 +208,10 @@ class Intake:
         elif code in PASSING and not error.fatal():
             log.warning("consumer event", code=error.name())
         else:
-            hint = "set TIDEGATE_KAFKA__GROUP_PROTOCOL to auto" if no_kip_848 else RIGHTS.get(code)
-            self._failure = ClusterError(f"consumer: {error.name()}: {error.str()}", hint)
+            protocol = "set TIDEGATE_KAFKA__GROUP_PROTOCOL to auto" if no_kip_848 else None
+            self._failure = ClusterError(
+                f"consumer: {error.name()}: {error.str()}", protocol or _hint(error)
+            )
 
     def _fall_back(self, why: str) -> None:
         """Take the classic protocol where KIP-848 cannot be had."""
@@ -220,6 +227,7 @@ class Intake:
         was_leaving, self._leaving = self._leaving, True
         self._consumer.close()
         self._leaving = was_leaving
+        self._readiness.trouble("group", NOT_IN)
         self._claims.lose(self._claims.owned())
         self._positions.clear()
         self._member = None
@@ -491,6 +499,7 @@ class Intake:
             self._member = None
             self._claims.lose(_partitions(partitions))
             self._offsets.drop(_partitions(partitions))
+            self._readiness.trouble("group", NOT_IN)
             consumer.incremental_unassign(partitions)
             log.warning("partitions lost", partitions=_numbers(partitions))
 
@@ -544,6 +553,14 @@ def _why_not_kip_848(error: KafkaError) -> str | None:
     if wrapped and "group id does not exist" in words:
         return "other members of the group speak the classic protocol"
     return None
+
+
+def _hint(error: KafkaError) -> str | None:
+    """Say what helps; where the client calls an error fatal, by its words."""
+    words = error.str()
+    return HINTS.get(error.code()) or next(
+        (hint for code, hint in HINTS.items() if KafkaError(code).str() in words), None
+    )
 
 
 class HasHeaders(Protocol):

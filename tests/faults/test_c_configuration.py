@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import (
     AclBinding,
+    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     ResourcePatternType,
@@ -219,6 +220,9 @@ def guarded() -> Iterator[Guarded]:
         yield Guarded(node.bootstrap_servers, f"{HOST}:{port}")
 
 
+Grant = tuple[ResourceType, str, ResourcePatternType, str, str, AclOperation, AclPermissionType]
+
+
 def guarded_stream(broker: Guarded, name: str, folder: Path) -> Stream:
     """Make a stream by the open door."""
     (folder / name).mkdir()
@@ -228,20 +232,26 @@ def guarded_stream(broker: Guarded, name: str, folder: Path) -> Stream:
     return stream
 
 
+def granted(stream: Stream, right: Right) -> Grant:
+    """Return what a grant, or a filter that finds it, is made of."""
+    is_topic = right.kind is ResourceType.TOPIC
+    name = getattr(stream.topics, right.resource) if is_topic else stream.name
+    pattern = ResourcePatternType.LITERAL if is_topic else ResourcePatternType.PREFIXED
+    allowed = AclPermissionType.ALLOW
+    return (right.kind, name, pattern, f"User:{USER}", "*", right.operation, allowed)
+
+
 def allow(stream: Stream, rights: Iterable[Right]) -> None:
     """Let the user do these things on a stream, too."""
-    bindings = []
-    for right in rights:
-        is_topic = right.kind is ResourceType.TOPIC
-        name = getattr(stream.topics, right.resource) if is_topic else stream.name
-        pattern = ResourcePatternType.LITERAL if is_topic else ResourcePatternType.PREFIXED
-        who, where = f"User:{USER}", "*"
-        permission = AclPermissionType.ALLOW
-        bindings.append(
-            AclBinding(right.kind, name, pattern, who, where, right.operation, permission)
-        )
+    bindings = [AclBinding(*granted(stream, right)) for right in rights]
     for future in stream.admin.create_acls(bindings).values():
         future.result(PATIENCE_S)
+
+
+def take_away(stream: Stream, right: Right) -> None:
+    """Let the user do this no longer."""
+    (found,) = stream.admin.delete_acls([AclBindingFilter(*granted(stream, right))]).values()
+    assert len(found.result(PATIENCE_S)) == 1
 
 
 def signed_in(broker: Guarded, **others: object) -> dict[str, object]:
@@ -276,6 +286,37 @@ def test_c1_each_missing_right_is_named(row: Row, guarded: Guarded, tmp_path: Pa
         allow(stream, missing)
     with ExitStack() as stack:
         for stream in streams:
+            stack.enter_context(stream.worker(**signed_in(guarded)))
+        for stream in streams:
+            stream.wait_until_judged()
+            assert stream.workers[-1].stop() == 0
+    for stream in streams:
+        row.judged(stream.check())
+
+
+def test_c1_a_right_that_is_taken_away_from_a_running_worker_ends_it_and_is_named(
+    row: Row, guarded: Guarded, tmp_path: Path
+) -> None:
+    """At its next window, which is judged once the right is back."""
+    taken = [RIGHTS[0], RIGHTS[1], RIGHTS[5], RIGHTS[6]]  # comments, verdicts, group, transactions
+    streams = [guarded_stream(guarded, f"taken-{n}", tmp_path) for n in range(len(taken))]
+    with ExitStack() as stack:
+        for stream in streams:
+            allow(stream, [*RIGHTS, *SEE])
+            stack.enter_context(stream.worker(**signed_in(guarded)))
+        for right, stream in zip(taken, streams, strict=True):
+            stream.wait_until_judged()
+            take_away(stream, right)
+            stream.produce_comments(range(200, 400))
+        for right, stream in zip(taken, streams, strict=True):
+            (worker,) = stream.workers
+            assert worker.ended() == 1, worker.said
+            assert right.says in worker.said, worker.said[-600:]
+            row.bit()
+
+    with ExitStack() as stack:
+        for right, stream in zip(taken, streams, strict=True):
+            allow(stream, [right])
             stack.enter_context(stream.worker(**signed_in(guarded)))
         for stream in streams:
             stream.wait_until_judged()

@@ -107,6 +107,12 @@ def test_a_thread_that_does_not_turn_fails_liveness(monkeypatch: pytest.MonkeyPa
     assert get(port, "/readyz")[0] == 503
 
 
+def statistics(broker: str = "UP", coordinator: str = "up", join: str = "steady") -> str:
+    """Return what a consumer says of its connections and its membership."""
+    group = {"state": coordinator, "join_state": join}
+    return json.dumps({"brokers": {"a": {"state": broker}}, "cgrp": group})
+
+
 def test_a_worker_is_ready_when_the_group_let_it_in() -> None:
     """A broker that is away makes it not ready, and never not live."""
     shared, port = a_worker(stuck_after_s=60)
@@ -114,10 +120,26 @@ def test_a_worker_is_ready_when_the_group_let_it_in() -> None:
 
     shared.readiness.clear("group")
     assert get(port, "/readyz") == (200, "ok\n")
-    shared.events.consumer_statistics('{"brokers": {"a": {"state": "DOWN"}}}')
+    shared.events.consumer_statistics(statistics(broker="DOWN"))
     assert get(port, "/readyz") == (503, "no broker is connected\n")
     assert get(port, "/livez")[0] == 200
-    shared.events.consumer_statistics('{"brokers": {"a": {"state": "UP"}}}')
+    shared.events.consumer_statistics(statistics())
+
+    assert get(port, "/readyz") == (200, "ok\n")
+
+
+def test_a_worker_without_its_coordinator_is_not_ready_whatever_else_it_reaches() -> None:
+    """It goes on fetching, and does not hear that others have its partitions."""
+    shared, port = a_worker(stuck_after_s=60)
+    shared.events.consumer_statistics(statistics(join="wait-join"))
+    assert get(port, "/readyz")[0] == 503
+    shared.events.consumer_statistics(statistics())
+    assert get(port, "/readyz") == (200, "ok\n")
+
+    shared.events.consumer_statistics(statistics(coordinator="wait-broker-transport"))
+    assert get(port, "/readyz") == (503, "the group's coordinator is away\n")
+    assert get(port, "/livez")[0] == 200
+    shared.events.consumer_statistics(statistics())
 
     assert get(port, "/readyz") == (200, "ok\n")
 

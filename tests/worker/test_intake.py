@@ -19,7 +19,7 @@ from confluent_kafka import (
 from rig.metadata import metadata_of
 from schemas.errors import ClusterError, SettingsError
 from worker.claims import Claims
-from worker.intake import CALLS, Intake, _why_not_kip_848
+from worker.intake import CALLS, HINTS, NOT_IN, Intake, _why_not_kip_848
 from worker.settings import (
     GroupProtocol,
     IntakeSettings,
@@ -341,8 +341,8 @@ def test_only_a_group_that_has_no_kip_848_is_left_for_the_classic_protocol(
 class _Event:
     """What `consume()` gives in a message's place."""
 
-    def __init__(self, code: int, reason: str) -> None:
-        self._error = KafkaError(code, reason)
+    def __init__(self, code: int, reason: str, *, fatal: bool = False) -> None:
+        self._error = KafkaError(code, reason, fatal)
 
     def error(self) -> KafkaError:
         return self._error
@@ -371,6 +371,60 @@ def test_a_join_that_the_client_tries_again_ends_no_worker(
     else:
         with pytest.raises(ClusterError, match="JoinGroup failed"):
             intake._after_call()  # noqa: SLF001
+
+
+def test_what_would_pass_by_itself_ends_the_worker_once_the_client_calls_it_fatal(
+    intake: Intake,
+) -> None:
+    """A client that has failed for good consumes nothing, and says so once."""
+    event = _Event(KafkaError._MAX_POLL_EXCEEDED, "gone", fatal=True)  # noqa: SLF001 - a public constant
+    intake._keep([cast("Any", event)])  # noqa: SLF001
+
+    with pytest.raises(ClusterError, match="gone"):
+        intake._after_call()  # noqa: SLF001
+
+
+@pytest.mark.parametrize("code", HINTS)
+def test_what_a_person_can_mend_is_said_of_a_fatal_error_too(intake: Intake, code: int) -> None:
+    """Its code is that of all fatal errors: only the words say which one it is."""
+    words = f"Fatal error: {KafkaError(code).str()}: ConsumerGroupHeartbeat fatal error"
+    intake._keep([cast("Any", _Event(KafkaError._FATAL, words, fatal=True))])  # noqa: SLF001
+
+    with pytest.raises(ClusterError) as caught:
+        intake._after_call()  # noqa: SLF001
+    assert caught.value.hint == HINTS[code]
+
+
+def test_an_error_that_leaves_consume_ends_the_worker(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has taken messages with it: the next call would pass them over."""
+
+    def consume(*_: Any) -> None:
+        raise KafkaException(KafkaError(KafkaError._FAIL))  # noqa: SLF001 - a public constant
+
+    with monkeypatch.context() as patch:
+        patch.setattr(intake, "_consumer", SimpleNamespace(consume=consume))
+        with pytest.raises(KafkaException):
+            next(intake.windows(Stop(1)))
+
+
+def test_a_worker_that_the_group_has_put_out_is_not_ready_until_it_is_let_in_again(
+    intake: Intake,
+) -> None:
+    """Idle or not: no comment of its partitions is judged here."""
+    place = TopicPartition("comments", 0)
+    consumer = cast("Consumer", _OffsetsOfOld(10, 30))
+    troubles = intake._readiness.troubles  # noqa: SLF001
+    intake._on_assign(consumer, [place])  # noqa: SLF001
+    found = [troubles()]
+
+    intake._on_lost(consumer, [place])  # noqa: SLF001
+    found.append(troubles())
+    intake._on_assign(consumer, [place])  # noqa: SLF001
+    found.append(troubles())
+
+    assert found == [[], [NOT_IN], []]
 
 
 def test_a_worker_that_leaves_asks_for_no_offsets(intake: Intake) -> None:
