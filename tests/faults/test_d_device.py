@@ -22,6 +22,7 @@ MakeStream = Callable[[int], Stream]
 
 HALVED = "budget halved: the device ran out of memory"
 LIVENESS_S = 15
+AGE = "tidegate_oldest_unjudged_age_seconds"
 LIMIT_S = 20
 
 
@@ -158,6 +159,7 @@ def test_d3_a_slow_device_keeps_its_partitions_and_a_hung_one_fails_liveness_and
         "TIDEGATE_INTAKE__MAX_POLL_INTERVAL_S": 6,
         "TIDEGATE_HEALTH__STUCK_AFTER_S": LIVENESS_S,
         "TIDEGATE_PUBLISH__REVOKE_DEADLINE_S": 5,
+        "TIDEGATE_PUBLISH__TRANSACTION_TIMEOUT_S": 8,
         "TIDEGATE_SCORING__TIME_LIMIT_S": LIMIT_S,
     }
     for stream in (slow, hung):
@@ -170,7 +172,9 @@ def test_d3_a_slow_device_keeps_its_partitions_and_a_hung_one_fails_liveness_and
         one.wait_for("window", times=2)
         eventually(lambda: one.figure("tidegate_consumer_lag") > 0, slow.logs, tick_s=0.5)
         row.measured(lag=one.figure("tidegate_consumer_lag"))
+        eventually(lambda: one.figure(AGE) > 5, slow.logs, tick_s=0.5)  # what alerts rest on
         slow.wait_until_judged()
+        eventually(lambda: one.figure(AGE) == 0, slow.logs, tick_s=0.5)
         eventually(lambda: other.probe("/livez")[0] == 503, hung.logs, tick_s=0.5)
         assert f"thread device has not turned for {LIVENESS_S} s" in other.probe("/livez")[1]
         for worker in (one, other):

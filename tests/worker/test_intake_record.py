@@ -41,5 +41,6 @@ def test_a_header_name_that_is_no_utf8_does_not_end_the_worker() -> None:
     record = _record(cast("Message", _MessageWithABrokenHeader()))
 
     assert (record.partition, record.offset) == (Partition("comments", 3), 7)
+    assert record.leader_epoch == 1  # goes with the offset: a log that was cut is seen by it
     assert (record.key, record.value, list(record.headers)) == (b"c1", b"{}", [])
     assert not record.headers_readable

@@ -3,7 +3,8 @@
 import structlog
 from confluent_kafka.admin import PartitionMetadata, TopicMetadata
 
-from worker.topics import _warn_of_few_copies, _warn_of_weak_durability
+from worker.settings import TopicSettings
+from worker.topics import _warn_of_few_copies, _warn_of_weak_durability, plans
 
 
 def topic_with(*copies: int) -> TopicMetadata:
@@ -37,3 +38,14 @@ def test_a_topic_with_too_few_copies_is_named_with_what_it_has() -> None:
         ("verdicts", None, 1),
         ("__transaction_state", 1, None),
     ]
+
+
+def test_what_people_wrote_is_forgotten_in_time() -> None:
+    """An erasure is owed within 30 days; late readers learn of it for a week."""
+    day_ms = 24 * 60 * 60 * 1000
+    plan = {plan.name: plan.config for plan in plans(TopicSettings())}
+
+    assert int(plan["dead-letters"]["retention.ms"]) == 28 * day_ms
+    for name in ("verdicts", "flags", "feedback"):
+        assert int(plan[name]["delete.retention.ms"]) == 7 * day_ms
+        assert int(plan[name]["max.compaction.lag.ms"]) == day_ms
