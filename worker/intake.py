@@ -27,7 +27,7 @@ from worker.kafka_errors import AWAY
 from worker.left_open import are_held_back
 from worker.membership import member_of
 from worker.positions import Positions
-from worker.settings import GroupProtocol
+from worker.settings import RECONNECT_MS, GroupProtocol
 from worker.shared import Shared, Stop
 from worker.window import Fetched, Headers, Partition, Record
 
@@ -348,6 +348,7 @@ class Intake:
             "max.partition.fetch.bytes": FETCH_BYTES,
             # A connection answers in order: what else is asked waits behind a fetch that waits.
             "fetch.wait.max.ms": 100,
+            "reconnect.backoff.max.ms": RECONNECT_MS,
             **settings.kafka.properties(),
             "bootstrap.servers": settings.kafka.bootstrap_servers,
             "group.id": settings.kafka.group_id,

@@ -48,6 +48,10 @@ TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")
 GroupId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Slot = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
+# As Java's clients have it, where librdkafka takes 10 s. It asks for a coordinator anew only when a
+# connection to the old one fails, so that this is how long one that moved may go unfound.
+RECONNECT_MS: Final = 1_000
+
 SEND_CALL_S: Final = 6.0  # what one call to send offsets may take
 
 # librdkafka's properties that stay ours, each with the promise that it would break.

@@ -34,7 +34,7 @@ from worker.kafka_errors import (
     Answer,
     answer_to,
 )
-from worker.settings import SEND_CALL_S, Settings
+from worker.settings import RECONNECT_MS, SEND_CALL_S, Settings
 from worker.shared import Shared
 from worker.topics import admin_client
 from worker.window import Outgoing
@@ -509,6 +509,7 @@ def producer_properties(settings: Settings, events: ClientEvents) -> dict[str, A
         # A transaction that begins while the one before is being completed is asked to come
         # again: the client's own 100 ms would be a tenth of a second on top of each such window.
         "retry.backoff.ms": 20,
+        "reconnect.backoff.max.ms": RECONNECT_MS,
         # Up to four messages a comment, and a window behind the one that is being committed.
         "queue.buffering.max.messages": max(100_000, 8 * settings.intake.max_messages),
         **settings.kafka.properties(),
