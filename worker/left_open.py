@@ -25,9 +25,10 @@ from worker.window import Partition
 
 log = structlog.get_logger()
 
-ANSWER_S: Final = 5.0  # for an answer that nothing holds back
+ANSWER_S: Final = 5.0  # for the first answer of a client
+ALL_S: Final = 0.5  # for all partitions at once, before they are asked for one by one
 LOOK_EVERY_S: Final = 0.2
-NOBODYS: Final = 2**31 - 1  # a partition that is nowhere: nothing holds its offset back
+NO_SUCH: Final = 2**31 - 1  # a partition that is nowhere: nothing holds its offset back
 
 
 class LeftOpen:
@@ -48,76 +49,115 @@ def are_held_back(
     settings: Settings,
     partitions: Collection[Partition] | None,
     for_s: float,
-    goes_on: Callable[[], bool],
+    beat: Callable[[], None],
 ) -> bool:
     """Say whether a transaction holds back the group's offset of a partition all the time.
-
-    A consumer asks that never joins, and not an AdminClient: in librdkafka 2.16.0 that one ends the
-    process when its time for a group's offsets is over before the coordinator was found.
 
     Args:
         settings: where the cluster is, and the group.
         partitions: to look at; None: all of the topic of comments.
         for_s: how long one has to be held back.
-        goes_on: asked between two looks, of which each may take a few times ANSWER_S.
-
-    Returns:
-        False, too, where the cluster never tells, or nobody wants to know any more.
+        beat: called between questions, of which each may take ANSWER_S; what it raises ends it.
     """
-    while True:
-        try:
-            with closing(_outsider(settings)) as consumer:  # one may never connect again
-                return _is_one_held_back(consumer, settings.topics.comments, partitions, for_s)
-        except KafkaException as error:
-            if error.args[0].code() not in AWAY:
-                log.warning("the group's offsets cannot be looked at", code=error.args[0].name())
-                return False
-        if not goes_on():
-            return False
+    while (found := look(settings, partitions, for_s, beat)) is None:
+        log.warning("the group's offsets cannot be looked at yet")
+        beat()
         sleep(LOOK_EVERY_S)
+    return found
 
 
-def _outsider(settings: Settings) -> Consumer:
-    """Return a consumer that may ask for the group's offsets, and waits for those held back."""
-    return Consumer(
-        {
-            **settings.kafka.properties(),
-            "bootstrap.servers": settings.kafka.bootstrap_servers,
-            "group.id": settings.kafka.group_id,
-            "isolation.level": "read_committed",
-            "log_level": 0,  # its worker says what cannot be reached
-        }
-    )
+def look(
+    settings: Settings,
+    partitions: Collection[Partition] | None,
+    for_s: float,
+    beat: Callable[[], None],
+) -> bool | None:
+    """Look once, as `are_held_back`; None: the cluster does not tell.
 
-
-def _is_one_held_back(
-    consumer: Consumer, topic: str, partitions: Collection[Partition] | None, for_s: float
-) -> bool:
-    """Look once.
-
-    Raises:
-        KafkaException: the cluster does not tell.
+    A consumer asks that never joins, and not an AdminClient: in librdkafka 2.16.0 that one ends the
+    process when its time for a group's offsets is over before the coordinator was found.
     """
-    if partitions is None:
-        found = consumer.list_topics(topic, ANSWER_S).topics[topic].partitions
-        partitions = [Partition(topic, number) for number in found]
-    places = [TopicPartition(*partition) for partition in partitions]
-    nobodys = TopicPartition(topic, NOBODYS)
-    consumer.committed([nobodys], timeout=ANSWER_S)  # so that below no connection is waited for
-    if _are_told(consumer, places, for_s):
-        return False
-    held = any(not _are_told(consumer, [place], for_s) for place in places)
-    consumer.committed([nobodys], timeout=ANSWER_S)  # nor was it the coordinator that went away
-    return held
-
-
-def _are_told(consumer: Consumer, places: list[TopicPartition], within_s: float) -> bool:
-    """Ask again and again, as the client does while a transaction is open."""
     try:
-        found = consumer.committed(places, timeout=within_s)
+        # Made anew each time: one that was told that there are no brokers may never connect again.
+        with closing(_Outsider(settings)) as outsider:
+            return outsider.finds_one_held_back(partitions, for_s, beat)
     except KafkaException as error:
-        if error.args[0].code() == KafkaError._TIMED_OUT:  # noqa: SLF001 - a public constant
+        if error.args[0].code() in AWAY:
+            return None
+        log.warning("the group's offsets cannot be looked at", code=error.args[0].name())
+        return False
+
+
+class _Outsider:
+    """Asks for a group's offsets, and waits, as the client does, for those that are held back.
+
+    What the coordinator answers stands behind no transaction if it is about a partition that is
+    nowhere; so it can be told from one that does not answer at all.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._topic = settings.topics.comments
+        self._consumer = Consumer(
+            {
+                **settings.kafka.properties(),
+                "bootstrap.servers": settings.kafka.bootstrap_servers,
+                "group.id": settings.kafka.group_id,
+                "isolation.level": "read_committed",
+                "log_level": 0,  # its worker says what cannot be reached
+            }
+        )
+
+    def close(self) -> None:
+        """Let the client go."""
+        self._consumer.close()
+
+    def finds_one_held_back(
+        self, partitions: Collection[Partition] | None, for_s: float, beat: Callable[[], None]
+    ) -> bool:
+        """Ask for all partitions, and if they are not told, for each.
+
+        Raises:
+            KafkaException: the cluster does not answer, or not us.
+        """
+        if partitions is None:
+            found = self._consumer.list_topics(self._topic, ANSWER_S).topics[self._topic].partitions
+            partitions = [Partition(self._topic, number) for number in found]
+        places = [TopicPartition(*partition) for partition in partitions]
+        self._must_answer(ANSWER_S)
+        if self._tells(places, ALL_S):
             return False
-        raise
-    unstable = KafkaError.UNSTABLE_OFFSET_COMMIT
-    return not any(place.error and place.error.code() == unstable for place in found)
+        for place in places:
+            beat()
+            if self._is_held_back(place, for_s):
+                return True
+        return False
+
+    def _is_held_back(self, place: TopicPartition, for_s: float) -> bool:
+        """Ask twice: the coordinator may have been away for one question and back for the next."""
+        for _ in range(2):
+            if self._tells([place], for_s / 2):
+                return False
+            self._must_answer(for_s / 2)
+        return True
+
+    def _tells(self, places: list[TopicPartition], within_s: float) -> bool:
+        try:
+            self._consumer.committed(places, timeout=within_s)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError._TIMED_OUT:  # noqa: SLF001 - a public constant
+                return False
+            raise
+        return True
+
+    def _must_answer(self, within_s: float) -> None:
+        try:
+            self._consumer.committed([TopicPartition(self._topic, NO_SUCH)], timeout=within_s)
+        except KafkaException:
+            self._raise_what_was_refused()
+            raise
+
+    def _raise_what_was_refused(self) -> None:
+        """A right that is missing is no answer, but an event of the consumer's."""
+        while (event := self._consumer.poll(0)) is not None:
+            if (error := event.error()) is not None and error.code() not in AWAY:
+                raise KafkaException(error)

@@ -29,7 +29,7 @@ LEFT_S: Final = 2.0  # an offset that is held back for so long, when all of ours
 MOST_ENDS: Final = 8  # producers that may fail to end what was left open
 
 HeldBack = Callable[
-    [Settings, Collection[Partition] | None, float, Callable[[], bool]],
+    [Settings, Collection[Partition] | None, float, Callable[[], None]],
     bool,
 ]
 
@@ -127,18 +127,17 @@ class ExactlyOnce:
         Raises:
             ClusterError: it cannot be ended.
         """
-        if self._held_back(self._settings, self._claims.owned() or None, LEFT_S, self._goes_on):
+        if self._held_back(self._settings, self._claims.owned() or None, LEFT_S, self._go_on):
             self._abort_what_was_left_open()
 
     def close(self) -> None:
         """Let the producer go."""
         self._transactions.close()
 
-    def _goes_on(self) -> bool:
+    def _go_on(self) -> None:
         self._pulse.beat()
         if self._stop.overdue():  # to publish without an answer could end what was left open
             raise ClusterError("the group's offsets were not learnt while draining")
-        return True
 
     def _abort_what_was_left_open(self) -> None:
         """Let all partitions go, end it, and have intake begin at the group's offsets."""

@@ -12,7 +12,8 @@ from deploy.broker import LocalBroker
 from deploy.topics import create_topics
 from faults.proxy import Proxy
 from rig.stream import PATIENCE_S, Stream, eventually
-from worker.left_open import are_held_back
+from schemas.errors import ClusterError
+from worker.left_open import are_held_back, look
 from worker.settings import KafkaSettings, Settings
 from worker.shared import Shared, Stop
 from worker.topics import admin_client
@@ -47,9 +48,8 @@ def outsider(settings: Settings) -> Iterator[Consumer]:
         yield consumer
 
 
-def once() -> bool:
-    """Do not ask a second time."""
-    return False
+def nothing() -> None:
+    """Beat for nobody."""
 
 
 def test_an_offset_is_held_back_for_as_long_as_its_transaction_is_open(
@@ -61,17 +61,17 @@ def test_an_offset_is_held_back_for_as_long_as_its_transaction_is_open(
         {"bootstrap.servers": settings.kafka.bootstrap_servers, "transactional.id": "another"}
     )
     producer.init_transactions(PATIENCE_S)
-    assert not are_held_back(settings, None, 0.3, once)
+    assert look(settings, None, 0.3, nothing) is False
 
     producer.begin_transaction()
     offsets = [TopicPartition(*first, 1)]
     producer.send_offsets_to_transaction(offsets, outsider.consumer_group_metadata(), PATIENCE_S)
-    assert are_held_back(settings, None, 0.3, lambda: True)
-    assert are_held_back(settings, [first], 0.3, once)
-    assert not are_held_back(settings, [second], 0.3, once)
+    assert are_held_back(settings, None, 0.3, nothing)
+    assert look(settings, [first], 0.3, nothing)
+    assert not look(settings, [second], 0.3, nothing)
 
     producer.abort_transaction(PATIENCE_S)
-    assert not are_held_back(settings, [first], 0.3, once)
+    assert not look(settings, [first], 0.3, nothing)
 
 
 def test_nothing_is_held_back_of_a_topic_that_was_deleted(settings: Settings) -> None:
@@ -80,43 +80,41 @@ def test_nothing_is_held_back_of_a_topic_that_was_deleted(settings: Settings) ->
     admin = admin_client(settings)
     admin.delete_topics([topic])[topic].result(PATIENCE_S)
 
-    assert not are_held_back(settings, None, 0.3, lambda: True)
+    assert not look(settings, None, 0.3, nothing)
 
 
-def test_a_cluster_that_never_tells_is_asked_until_nobody_wants_to_know() -> None:
-    """It may be back at any moment."""
-    asked = iter([True, False])
+def test_a_cluster_that_does_not_tell_is_asked_until_the_asker_has_had_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may be back at any moment; while draining there is an end to it."""
+    monkeypatch.setattr("worker.left_open.ANSWER_S", 0.1)
     nowhere = Settings(kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"))
+    beats = iter([None, None])
 
-    assert not are_held_back(nowhere, None, 0.3, lambda: next(asked))
+    def beat() -> None:
+        if next(beats, "enough") == "enough":
+            raise ClusterError("enough")
 
-    assert next(asked, None) is None
+    with pytest.raises(ClusterError, match="enough"):
+        are_held_back(nowhere, [Partition("comments", 0)], 0.3, beat)
 
 
 def test_a_broker_that_comes_back_between_two_looks_is_asked_again(
-    settings: Settings, broker: LocalBroker
+    settings: Settings, broker: LocalBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An AdminClient whose time was over, and that was not collected yet, ended the process."""
+    monkeypatch.setattr("worker.left_open.ANSWER_S", 1.0)
     with ExitStack() as later:
         wire = Proxy(int(broker.bootstrap_servers.partition(":")[2]))  # takes connections, no more
         kafka = settings.kafka.model_copy(update={"bootstrap_servers": f"127.0.0.1:{wire.port}"})
-        asked = []
-
-        def it_comes_back() -> bool:
-            asked.append(later.enter_context(wire))
-            return True
-
+        beyond = settings.model_copy(update={"kafka": kafka})
+        places = [Partition(settings.topics.comments, 0)]
         gc.disable()
         later.callback(gc.enable)
-        held = are_held_back(
-            settings.model_copy(update={"kafka": kafka}),
-            [Partition(settings.topics.comments, 0)],
-            0.3,
-            it_comes_back,
-        )
 
-    assert not held
-    assert len(asked) == 1
+        assert look(beyond, places, 0.3, nothing) is None
+        later.enter_context(wire)
+        assert not are_held_back(beyond, places, 0.3, nothing)
 
 
 def test_what_is_ended_is_ended_on_every_partition_that_outcomes_go_to(

@@ -55,10 +55,10 @@ class Room:
         _: Settings,
         partitions: Collection[Partition] | None,
         __: float,
-        goes_on: Callable[[], bool],
+        beat: Callable[[], None],
     ) -> bool:
         while not self.tells:
-            goes_on()
+            beat()
         return bool(
             self.held_back if partitions is None else self.held_back.intersection(partitions)
         )
