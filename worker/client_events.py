@@ -98,9 +98,11 @@ class ClientEvents:
         self._metrics.unstable.set(sum(map(_unstable, partitions)))
         group = found.get("cgrp", {})
         if group.get("state") != "up":
-            self._readiness.trouble("group", "the group's coordinator is away")
-        elif group.get("join_state") == "steady":
-            self._readiness.clear("group")
+            self._readiness.trouble("coordinator", "the group's coordinator is away")
+        else:
+            self._readiness.clear("coordinator")
+            if group.get("join_state") == "steady":
+                self._readiness.clear("group")
         self._connected(up=_is_up(found))
 
     def producer_statistics(self, statistics: str) -> None:

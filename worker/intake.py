@@ -24,8 +24,8 @@ from schemas.errors import ClusterError, SettingsError, TidegateError, TopicErro
 from worker.bounded import Bounded
 from worker.client_events import CLIENT_LOG
 from worker.kafka_errors import AWAY
-from worker.left_open import are_held_back
-from worker.membership import member_of
+from worker.left_open import look
+from worker.membership import is_joined, member_of
 from worker.positions import Positions
 from worker.settings import RECONNECT_MS, GroupProtocol
 from worker.shared import Shared, Stop
@@ -273,6 +273,9 @@ class Intake:
             self._refresh(self._consumer)
         else:
             self._member = None
+            # By KIP-848 a worker too many is given nothing, not even a word: it is in.
+            if is_joined(self._consumer.consumer_group_metadata()):
+                self._readiness.clear("group")
         self._commit_offsets(at_once=False)
 
     def _resume(self) -> None:
@@ -414,6 +417,7 @@ class Intake:
     def _group_offsets(
         self, consumer: Consumer, partitions: list[TopicPartition]
     ) -> list[TopicPartition]:
+        start = monotonic()
         for call in range(CALLS):
             self._pulse.beat()
             try:
@@ -428,7 +432,7 @@ class Intake:
                 return committed
             why = errors[0]
         raise ClusterError(
-            f"the group's offsets cannot be learnt: {why.name()} for {CALLS * CALL_S:g} s",
+            f"the group's offsets cannot be learnt: {why.name()} for {monotonic() - start:.0f} s",
             "an open transaction of a worker that was killed may hold them back; start again",
         )
 
@@ -451,9 +455,9 @@ class Intake:
 
         More often it is a transaction of a worker that was killed, and ends by itself.
         """
-        self._pulse.beat()
-        nothing_is_ours = not self._claims.owned()
-        if nothing_is_ours and are_held_back(self._settings, partitions, HELD_S, lambda: False):
+        beat = self._pulse.beat
+        beat()
+        if not self._claims.owned() and look(self._settings, partitions, HELD_S, beat):
             self._left_open.to_end.set()
 
     def _not_behind(self, consumer: Consumer, begin: TopicPartition) -> TopicPartition:
@@ -483,10 +487,8 @@ class Intake:
             # In the classic protocol a rebalance has a generation of its own, and the windows
             # that are waited for could not be committed under the old one.
             self._refresh(consumer)
-            deadline_s = min(
-                self._settings.publish.revoke_deadline_s,
-                self._settings.intake.max_poll_interval_s / 4,
-            )
+            self._pulse.beat()
+            deadline_s = self._settings.revocation_s
             finished = self._claims.revoke(_partitions(partitions), deadline_s)
             self._commit_offsets(at_once=True)
             consumer.incremental_unassign(partitions)
@@ -508,6 +510,8 @@ class Intake:
 
     def _refresh(self, consumer: Consumer) -> None:
         """Keep the group's metadata, if they are of the membership that our partitions came under.
+
+        May wait for a window at the gate.
 
         While a membership ends there may be none, before a callback says so. A static member of the
         classic protocol may even be taken anew without a word, when others have had its partitions.
@@ -539,6 +543,7 @@ class Intake:
             act()
         except Exception as error:  # noqa: BLE001 - raised by `_after_call`; here it would lose messages
             self._failure = error
+        self._pulse.beat()
 
 
 def _why_not_kip_848(error: KafkaError) -> str | None:

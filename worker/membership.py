@@ -19,6 +19,21 @@ def member_of(metadata: bytes) -> bytes | None:
     Raises:
         ClusterError: they are of another form, so that nothing can be said.
     """
+    generation, member = _parts(metadata)
+    return member if generation >= 0 and member else None
+
+
+def is_joined(metadata: bytes) -> bool:
+    """Say whether the group has let us in, with or without a partition.
+
+    Raises:
+        ClusterError: as above.
+    """
+    generation, member = _parts(metadata)
+    return generation > 0 and member != b""  # 0 is a client's that has to join again
+
+
+def _parts(metadata: bytes) -> tuple[int, bytes]:
     if not metadata.startswith(_MAGIC):
         raise ClusterError(
             "the consumer group's metadata have another form than librdkafka 2's",
@@ -26,4 +41,4 @@ def member_of(metadata: bytes) -> bytes | None:
         )
     (generation,) = _GENERATION.unpack_from(metadata, len(_MAGIC))
     _, member, *_ = metadata[len(_MAGIC) + _GENERATION.size :].split(b"\0", 2)
-    return member if generation >= 0 and member else None
+    return generation, member

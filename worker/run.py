@@ -46,6 +46,7 @@ def run_worker(settings: Settings) -> None:
         TidegateError: what a person can mend.
         Exception: what no one foresaw; the process must end, the group takes over.
     """
+    settings.a_revocation_may_take_no_longer_than_a_thread_may_stand()
     shared = Shared(settings, Stop(settings.publish.drain_s))
     heed_signals(shared.stop)  # first: a signal must find its handler, also as PID 1
     share_one_heap()  # before a thread starts

@@ -463,22 +463,26 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     log: LogSettings = LogSettings()
 
-    @model_validator(mode="after")
-    def a_revocation_may_take_no_longer_than_a_thread_may_stand(self) -> Self:
-        """Else liveness ends a healthy worker in the middle of a rebalance.
+    @property
+    def revocation_s(self) -> float:
+        """How long a revocation may keep partitions back: a poll that is overdue would cost all."""
+        return min(self.publish.revoke_deadline_s, self.intake.max_poll_interval_s / 4)
 
-        A window that is being sent keeps a revocation from letting go even past its deadline.
+    def a_revocation_may_take_no_longer_than_a_thread_may_stand(self) -> None:
+        """Check what only a worker needs; else liveness ends it in the middle of a rebalance.
+
+        Raises:
+            SettingsError: a window that is being sent keeps a revocation for longer.
         """
-        deadline_s, stuck_s = self.publish.revoke_deadline_s, self.health.stuck_after_s
-        least_s = deadline_s + self.publish.sending_s
+        sending_s = self.publish.sending_s if self.publish.delivery == "exactly-once" else 0.0
+        stuck_s, least_s = self.health.stuck_after_s, self.revocation_s + sending_s
         if least_s > stuck_s:
-            raise ValueError(
+            raise SettingsError(
                 f"TIDEGATE_HEALTH__STUCK_AFTER_S is {stuck_s:g}, and must be {least_s:g} or more: "
-                f"TIDEGATE_PUBLISH__REVOKE_DEADLINE_S ({deadline_s:g}), half of "
-                f"TIDEGATE_PUBLISH__TRANSACTION_TIMEOUT_S, and {SEND_CALL_S:g}, or liveness ends "
-                "workers in the middle of a rebalance"
+                f"a revocation may take {self.revocation_s:g} s, and a window that is being sent "
+                f"{sending_s:g}",
+                "or set TIDEGATE_PUBLISH__REVOKE_DEADLINE_S or __TRANSACTION_TIMEOUT_S lower",
             )
-        return self
 
     @property
     def transactional_id(self) -> str:

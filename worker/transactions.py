@@ -41,7 +41,7 @@ from worker.window import Outgoing
 
 log = structlog.get_logger()
 
-CALL_S: Final = 5.0  # one call; it may be called again, and the thread beats in between
+CALL_S: Final = SEND_CALL_S - 1  # one call; it may be called again, and the thread beats in between
 LARGEST: Final = 10_485_760  # bytes of one message that the client lets pass: topics decide
 LONGEST_PAUSE_S: Final = 2.0  # between aborts that follow one another
 START_OVER_S: Final = 60.0  # a producer that cannot be initialised, or commit, is given so long
@@ -355,7 +355,7 @@ class Transactions:
         refused: KafkaError | None = None
         for place, message in enumerate(messages):
             is_alone = place in self._certain
-            failure = self._flush() if is_alone else None
+            failure = self._flush(end) if is_alone else None
             failure = failure or self._put(producer, place, message, end)
             if failure and failure.code() in CULPRIT:
                 self._certain.add(place)
@@ -363,7 +363,7 @@ class Transactions:
             elif failure:
                 return failure
             elif is_alone:
-                failure = self._flush() or self._reports.get(place)
+                failure = self._flush(end) or self._reports.get(place)
                 if failure:
                     return failure  # the transaction takes nothing more
         return refused or self._serve()
@@ -390,10 +390,10 @@ class Transactions:
             return error
         return None
 
-    def _flush(self) -> KafkaError | None:
-        """Have what is queued delivered; else as `_serve`."""
+    def _flush(self, end: float) -> KafkaError | None:
+        """Have what is queued delivered, while there is time; else as `_serve`."""
         try:
-            self._built().flush(CALL_S)
+            self._built().flush(max(0.0, min(CALL_S, end - monotonic())))
         except KafkaException as failed:
             error: KafkaError = failed.args[0]
             return error

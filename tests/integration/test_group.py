@@ -9,7 +9,8 @@ import pytest
 
 import deploy.broker
 from deploy.broker import local_broker
-from rig.stream import Stream, comments_all_the_while, eventually
+from faults.protocols import PROTOCOLS
+from rig.stream import Stream, Worker, comments_all_the_while, eventually
 
 pytestmark = pytest.mark.broker
 
@@ -56,5 +57,33 @@ def test_a_killed_members_partitions_pass_to_the_other(
             other.wait_for("partitions assigned", times=2)
         stream.wait_until_judged()
         assert other.stop() == 0
+
+    stream.check()
+
+
+def is_ready(worker: Worker) -> bool:
+    """Ask its probe."""
+    return worker.probe("/readyz")[0] == 200
+
+
+@pytest.mark.parametrize("protocol", ["consumer", "classic"])
+def test_a_worker_too_many_is_ready_to_take_over(
+    protocol: str, make_stream: Callable[[int], Stream]
+) -> None:
+    """It has no partition to be assigned; a rolling deploy waits for each pod to be ready."""
+    stream = make_stream(1)
+    with (
+        stream.worker("one", **PROTOCOLS[protocol]) as one,
+        stream.worker("too-many", **PROTOCOLS[protocol]) as other,
+    ):
+        for worker in (one, other):
+            worker.wait_for("worker started")
+        eventually(lambda: is_ready(one) and is_ready(other), stream.logs)
+        spare, owner = sorted((one, other), key=lambda worker: len(worker.owned()))
+        assert (spare.owned(), owner.owned()) == (set(), {0})
+        assert owner.stop() == 0
+        stream.produce_comments(range(50))
+        stream.wait_until_judged()
+        assert spare.stop() == 0
 
     stream.check()

@@ -136,10 +136,10 @@ def test_a_worker_without_its_coordinator_is_not_ready_whatever_else_it_reaches(
     shared.events.consumer_statistics(statistics())
     assert get(port, "/readyz") == (200, "ok\n")
 
-    shared.events.consumer_statistics(statistics(coordinator="wait-broker-transport"))
+    shared.events.consumer_statistics(statistics(coordinator="wait-broker-transport", join="init"))
     assert get(port, "/readyz") == (503, "the group's coordinator is away\n")
     assert get(port, "/livez")[0] == 200
-    shared.events.consumer_statistics(statistics())
+    shared.events.consumer_statistics(statistics(join="init"))  # one too many has no other state
 
     assert get(port, "/readyz") == (200, "ok\n")
 

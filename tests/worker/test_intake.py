@@ -65,7 +65,7 @@ def test_a_callback_that_fails_ends_the_worker_after_the_call_and_not_in_it(
 ) -> None:
     """An exception that leaves `consume()` would take the messages along that it held."""
     consumer = _NoOffsets()
-    monkeypatch.setattr("worker.intake.are_held_back", lambda *_, **__: False)
+    monkeypatch.setattr("worker.intake.look", lambda *_, **__: False)
 
     intake._on_assign(cast("Consumer", consumer), [TopicPartition("comments", 0)])  # noqa: SLF001
 
@@ -80,7 +80,7 @@ def test_what_holds_the_groups_offsets_back_is_ended_if_nothing_of_ours_can_be_u
     intake: Intake, monkeypatch: pytest.MonkeyPatch, *, owns_another: bool
 ) -> None:
     """A window of a partition that is ours may be what a broker left open."""
-    monkeypatch.setattr("worker.intake.are_held_back", lambda *_, **__: True)
+    monkeypatch.setattr("worker.intake.look", lambda *_, **__: True)
     if owns_another:
         intake._claims.assign([Partition("comments", 1)])  # noqa: SLF001
 

@@ -7,7 +7,7 @@ from confluent_kafka import Consumer
 
 from rig.metadata import metadata_of
 from schemas.errors import ClusterError
-from worker.membership import member_of
+from worker.membership import is_joined, member_of
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,20 @@ def test_a_membership_has_a_generation_and_a_member(
 ) -> None:
     """Without both a broker does not look whose the offsets are."""
     assert member_of(metadata) == expected
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        (metadata_of(1, "a"), True),
+        (metadata_of(0, "a"), False),  # as a client keeps it that was put out
+        (metadata_of(-1, ""), False),
+        (metadata_of(1, ""), False),
+    ],
+)
+def test_a_member_is_in_from_its_first_epoch_on(metadata: bytes, *, expected: bool) -> None:
+    """With or without partitions."""
+    assert is_joined(metadata) is expected
 
 
 def test_the_clients_own_metadata_are_read() -> None:

@@ -9,7 +9,10 @@ import pytest
 from schemas.errors import SettingsError
 from worker.settings import (
     REFUSED_PROPERTIES,
+    HealthSettings,
+    IntakeSettings,
     KafkaSettings,
+    PublishSettings,
     Settings,
     load_settings,
     setting_help,
@@ -277,8 +280,6 @@ def test_a_settings_file_that_is_missing_is_named(tmp_path: Path) -> None:
     [
         ({"TOPICS__VERDICTS": "comments"}, "two topics share a name"),
         ({"INTAKE__MAX_WAIT_S": "9", "INTAKE__MAX_POLL_INTERVAL_S": "12"}, "max_wait_s is 9"),
-        ({"HEALTH__STUCK_AFTER_S": "43"}, r"STUCK_AFTER_S is 43, and must be 43\.5 or more"),
-        ({"PUBLISH__TRANSACTION_TIMEOUT_S": "60"}, "STUCK_AFTER_S is 60, and must be 66 or more"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(
@@ -290,6 +291,38 @@ def test_settings_that_contradict_each_other_are_refused(
 
     with pytest.raises(SettingsError, match=named):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("settings", "needed_s"),
+    [
+        (Settings(health=HealthSettings(stuck_after_s=43)), "43.5"),
+        (Settings(publish=PublishSettings(transaction_timeout_s=60)), "66"),
+        (
+            Settings(
+                publish=PublishSettings(delivery="at-least-once"),
+                health=HealthSettings(stuck_after_s=29),
+            ),
+            "30",
+        ),
+    ],
+)
+def test_liveness_leaves_time_for_a_revocation_and_for_the_window_at_the_gate(
+    settings: Settings, needed_s: str
+) -> None:
+    """Else it would end a healthy worker within a rebalance; an API has neither."""
+    with pytest.raises(SettingsError, match=f"must be {needed_s} or more"):
+        settings.a_revocation_may_take_no_longer_than_a_thread_may_stand()
+
+
+def test_no_revocation_takes_longer_than_a_quarter_of_the_time_to_poll() -> None:
+    """So that little time between polls needs no patience of liveness."""
+    settings = Settings(
+        intake=IntakeSettings(max_poll_interval_s=60), health=HealthSettings(stuck_after_s=30)
+    )
+
+    assert settings.revocation_s == 15
+    settings.a_revocation_may_take_no_longer_than_a_thread_may_stand()
 
 
 def test_help_lists_every_setting_with_its_default() -> None:

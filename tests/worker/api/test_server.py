@@ -102,9 +102,7 @@ def test_probes_and_figures_have_a_port_of_their_own(server: ApiServer) -> None:
 
 def test_a_thread_that_has_done_its_part_does_not_fail_liveness(tmp_path: Path) -> None:
     """Only the device's must turn; what loaded the model has ended long before."""
-    with api_server(
-        tmp_path, TIDEGATE_HEALTH__STUCK_AFTER_S=15, TIDEGATE_PUBLISH__REVOKE_DEADLINE_S=1
-    ) as server:
+    with api_server(tmp_path, TIDEGATE_HEALTH__STUCK_AFTER_S=15) as server:
         begun = get(f"{server.health_url}/metrics")[0]
         eventually(lambda: _seconds_since_start(server) > 17, within_s=60, tick_s=1)
         assert (begun, get(f"{server.health_url}/livez")) == (200, (200, "ok\n"))
