@@ -213,8 +213,8 @@ class _Node:
         return True
 
     def _forms_groups(self) -> bool:
-        # A consumer, not the AdminClient: its list_consumer_group_offsets crashes the process
-        # (librdkafka 2.16.0) when the group coordinator is still loading.
+        # A consumer, not the AdminClient: its list_consumer_group_offsets crashes the process when
+        # the group coordinator is still loading (librdkafka#5040).
         with closing(Consumer(self._client() | {"group.id": PROBE})) as consumer:
             try:
                 consumer.committed([TopicPartition("__consumer_offsets", 0)], PROBE_S)

@@ -74,8 +74,9 @@ def look(
 ) -> bool | None:
     """Look once, as `are_held_back`; None: the cluster does not tell.
 
-    A consumer asks that never joins, and not an AdminClient: in librdkafka 2.16.0 that one ends the
-    process when its time for a group's offsets is over before the coordinator was found.
+    A consumer asks that never joins, and not an AdminClient, which can end the process: when its
+    time is over before the coordinator was found (librdkafka#4605), or when the one that it found
+    is none any more (librdkafka#5040).
     """
     try:
         # Made anew each time: one that was told that there are no brokers may never connect again.

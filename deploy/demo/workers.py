@@ -21,7 +21,7 @@ READY_S: Final = 180.0
 TICK_S: Final = 0.1
 LOOK_S: Final = 1.0  # how often the group is asked who holds what
 # The longest there is. A connection that breaks ends the wait, too; time that is over before the
-# group's coordinator was found would end the process with it (librdkafka 2.16.0).
+# group's coordinator was found would end the process with it (librdkafka#4605).
 ANSWER_S: Final = 3_600.0
 
 # A person's settings that would take the workers to another cluster, group or port.
