@@ -20,6 +20,7 @@ from worker.batching import MicroBatch, padded
 from worker.pulse import Pulse
 from worker.scoring.cores import usable_cores
 from worker.scoring.engine import Logits
+from worker.scoring.give_way import give_way
 
 GRID: Final = 1  # token: it does not care for shapes
 BUDGET: Final = 512  # tokens; as fast as 1,024, in half of the memory
@@ -83,6 +84,7 @@ class OnnxRuntimeInt8:
 
     def _work(self) -> None:
         """Compute what waits, for ever; what goes wrong is the asking thread's to say."""
+        give_way()
         while True:
             result, compute = self._waiting.get()
             try:
