@@ -1,7 +1,7 @@
 """C1: bundles, rights and sign-ins that are wrong: the worker refuses, and names what is wrong."""
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from socket import socket
@@ -266,6 +266,18 @@ def signed_in(broker: Guarded, **others: object) -> dict[str, object]:
     return {"TIDEGATE_KAFKA__BOOTSTRAP_SERVERS": broker.guarded_door, **client}
 
 
+def go_on(row: Row, broker: Guarded, streams: Sequence[Stream]) -> None:
+    """Have each stream judged to its end, by a worker that may do all it must."""
+    with ExitStack() as stack:
+        for stream in streams:
+            stack.enter_context(stream.worker(**signed_in(broker)))
+        for stream in streams:
+            stream.wait_until_judged()
+            assert stream.workers[-1].stop() == 0
+    for stream in streams:
+        row.judged(stream.check())
+
+
 def test_c1_each_missing_right_is_named(row: Row, guarded: Guarded, tmp_path: Path) -> None:
     """One right less, and the worker ends and says which; with all of them it judges."""
     every = [*RIGHTS, *SEE]
@@ -284,14 +296,7 @@ def test_c1_each_missing_right_is_named(row: Row, guarded: Guarded, tmp_path: Pa
 
     for missing, stream in zip(missing_ones, streams, strict=True):
         allow(stream, missing)
-    with ExitStack() as stack:
-        for stream in streams:
-            stack.enter_context(stream.worker(**signed_in(guarded)))
-        for stream in streams:
-            stream.wait_until_judged()
-            assert stream.workers[-1].stop() == 0
-    for stream in streams:
-        row.judged(stream.check())
+    go_on(row, guarded, streams)
 
 
 def test_c1_a_right_that_is_taken_away_from_a_running_worker_ends_it_and_is_named(
@@ -314,15 +319,9 @@ def test_c1_a_right_that_is_taken_away_from_a_running_worker_ends_it_and_is_name
             assert right.says in worker.said, worker.said[-600:]
             row.bit()
 
-    with ExitStack() as stack:
-        for right, stream in zip(taken, streams, strict=True):
-            allow(stream, [right])
-            stack.enter_context(stream.worker(**signed_in(guarded)))
-        for stream in streams:
-            stream.wait_until_judged()
-            assert stream.workers[-1].stop() == 0
-    for stream in streams:
-        row.judged(stream.check())
+    for right, stream in zip(taken, streams, strict=True):
+        allow(stream, [right])
+    go_on(row, guarded, streams)
 
 
 @pytest.mark.slow_faults
