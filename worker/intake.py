@@ -52,7 +52,7 @@ UNSUPPORTED: Final = frozenset(
     {KafkaError._UNSUPPORTED_FEATURE, KafkaError.UNSUPPORTED_VERSION}  # noqa: SLF001 - public constants
 )
 
-# What a worker must be allowed to read, by the error that says that it is not.
+# What a person can do about an error that ends the worker.
 HINTS: Final = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow Read and Describe on the topic of comments",
     KafkaError.GROUP_AUTHORIZATION_FAILED: "allow Read on the group",

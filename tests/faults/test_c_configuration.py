@@ -182,6 +182,8 @@ class Right(NamedTuple):
     says: str
 
 
+Grant = tuple[ResourceType, str, ResourcePatternType, str, str, AclOperation, AclPermissionType]
+
 RIGHTS = [
     Right(ResourceType.TOPIC, "comments", AclOperation.READ, "Read and Describe on the topic of"),
     Right(ResourceType.TOPIC, "verdicts", AclOperation.WRITE, "Write and Describe on the output"),
@@ -218,9 +220,6 @@ def guarded() -> Iterator[Guarded]:
     properties = GUARDED.format(port=port, user=USER, password=PASSWORD)
     with broker_with(FAST_GROUPS + properties) as node:
         yield Guarded(node.bootstrap_servers, f"{HOST}:{port}")
-
-
-Grant = tuple[ResourceType, str, ResourcePatternType, str, str, AclOperation, AclPermissionType]
 
 
 def guarded_stream(broker: Guarded, name: str, folder: Path) -> Stream:

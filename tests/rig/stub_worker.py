@@ -100,7 +100,6 @@ def failing_producer(points: Points, commit_s: float) -> Callable[[dict[str, Any
 def main() -> None:
     """Run until SIGTERM, or until killed."""
     settings = load_settings()
-    settings.a_revocation_may_take_no_longer_than_a_thread_may_stand()
     logs.configure(settings.log)
     shared = Shared(settings, Stop(settings.publish.drain_s), TimedClaims())
     heed_signals(shared.stop)

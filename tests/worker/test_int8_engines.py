@@ -1,11 +1,12 @@
 """The shipped bundle on the engines that serve it: what only the real ones can show."""
 
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from threading import Thread
+from threading import Thread, get_native_id
 from threading import enumerate as enumerate_threads
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import deploy.demo
+from rig.stream import eventually
 from schemas.bundle import INT8_MODEL
 from schemas.errors import ScoringError
 from schemas.verdict import BORDERLINE
@@ -20,6 +22,7 @@ from schemas.wire import WireError, decode_comment
 from worker.bundle import open_bundle
 from worker.pulse import Pulse
 from worker.run import tokeniser
+from worker.scoring.give_way import STEPS
 from worker.scoring.load import int8_engine, load_for_alone, load_scorer
 from worker.scoring.scorer import Scorer
 from worker.settings import EngineChoice, ScoringSettings, Settings
@@ -157,3 +160,17 @@ def test_a_micro_batch_that_is_alone_has_all_cores_and_several_have_one_each(
 
     assert asked == [3, 1, 1]
     assert all(thread.daemon for thread in set(enumerate_threads()) - before)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or importlib.util.find_spec("onnxruntime") is None,
+    reason="threads have no niceness of their own here, or ONNX Runtime is not installed",
+)
+def test_threads_that_compute_give_way_to_the_one_that_answers() -> None:
+    """Else an API over its capacity is late to refuse."""
+    shipped(EngineChoice.ONNXRUNTIME, Pulse())
+    computing = [t.native_id for t in enumerate_threads() if t.name.startswith("onnxruntime-")]
+    least = min(os.getpriority(os.PRIO_PROCESS, get_native_id()) + STEPS, 19)
+
+    assert computing
+    eventually(lambda: {os.getpriority(os.PRIO_PROCESS, t or 0) for t in computing} == {least})

@@ -106,6 +106,7 @@ def test_a_group_that_is_joined_anew_keeps_nothing_of_before(
         assert intake._consumer is not before  # noqa: SLF001
         assert intake._claims.owned() == []  # noqa: SLF001
         assert not intake._positions.passes(("comments", 0), 10)  # noqa: SLF001
+        assert NOT_IN in intake._readiness.troubles()  # noqa: SLF001 - nor is a broker there
         intake._refresh(cast("Consumer", _Member(metadata_of(1, "us anew"))))  # noqa: SLF001
         stop.set()
 
@@ -295,6 +296,9 @@ def test_what_the_promises_rest_on_is_asked_of_the_client(
     assert properties["queued.min.messages"] == 10_000, "each costs memory, however short it is"
     assert properties["max.partition.fetch.bytes"] == 131_072, "an answer is taken whole"
     assert properties["fetch.queue.backoff.ms"] == 50
+    assert properties["reconnect.backoff.max.ms"] == 1_000, (
+        "a broker that is back is wanted at once"
+    )
     assert "group.instance.id" not in properties, "members are static only if somebody asks"
     assignor = properties.get("partition.assignment.strategy")
     assert assignor == ("cooperative-sticky" if protocol is GroupProtocol.CLASSIC else None)

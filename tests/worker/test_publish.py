@@ -16,6 +16,7 @@ from worker.breaker import Breaker
 from worker.kafka_errors import STALE_MEMBER
 from worker.prepare import Prepare
 from worker.publish import ExactlyOnce
+from worker.run import publisher
 from worker.settings import BreakerSettings, LimitSettings, Settings, TopicSettings
 from worker.shared import Shared
 from worker.transactions import Transactions
@@ -400,6 +401,21 @@ def test_what_a_predecessor_was_left_with_is_ended_at_the_start(room: Room) -> N
 
     assert room.cluster.aborted == EVERYWHERE
     assert not room.shared.left_open.to_rejoin.is_set()
+
+
+def test_a_worker_looks_for_it_as_soon_as_its_producer_is_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before it begins a transaction, whose end would be the end of that one, too."""
+    cluster = FakeCluster()
+    found: list[list[str]] = []
+    monkeypatch.setattr(
+        ExactlyOnce, "end_what_was_left_open", lambda _: found.append(list(cluster.calls))
+    )
+
+    publisher(make_shared(), make_judge(), cluster.make)
+
+    assert found == [["new", "init"]]
 
 
 def test_what_cannot_be_ended_ends_the_worker(room: Room) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.errors import SettingsError
+from worker.run import run_worker
 from worker.settings import (
     REFUSED_PROPERTIES,
     HealthSettings,
@@ -312,7 +313,7 @@ def test_liveness_leaves_time_for_a_revocation_and_for_the_window_at_the_gate(
 ) -> None:
     """Else it would end a healthy worker within a rebalance; an API has neither."""
     with pytest.raises(SettingsError, match=f"must be {needed_s} or more"):
-        settings.a_revocation_may_take_no_longer_than_a_thread_may_stand()
+        run_worker(settings)
 
 
 def test_no_revocation_takes_longer_than_a_quarter_of_the_time_to_poll() -> None:

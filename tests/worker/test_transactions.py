@@ -73,6 +73,14 @@ def test_the_name_is_the_group_and_the_slot(
     assert cluster.properties["partitioner"] == "murmur2_random"
 
 
+def test_a_coordinator_that_moved_is_looked_for_each_second(
+    cluster: FakeCluster,
+    transactions: Transactions,  # noqa: ARG001 - it makes the producer
+) -> None:
+    """The client asks for it when it cannot connect to the old one: row B2 paused for 21 s."""
+    assert cluster.properties["reconnect.backoff.max.ms"] == 1_000
+
+
 def test_no_bound_of_the_clients_own_is_in_the_way(
     cluster: FakeCluster,
     transactions: Transactions,  # noqa: ARG001 - it makes the producer
