@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,8 @@ from deploy.broker import LocalBroker, local_broker
 from rig.streams import FAST_GROUPS, broker_with
 
 pytest_plugins = ["faults.matrix", "rig.lanes"]
+
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 # What even CI has not: a card, and a program that no Python package carries.
 MISSING_IN_CI = ("GPU", "kustomize")
@@ -26,6 +29,16 @@ def fast_broker() -> Iterator[LocalBroker]:
     """Another one, for the streams of `rig.streams`, which misses a dead worker in seconds."""
     with broker_with(FAST_GROUPS) as node:
         yield node
+
+
+@pytest.fixture(scope="session")
+def six_labels() -> Path:
+    """Return the file of 1,503 real comments with six labels, or skip where it is not there."""
+    folder = Path(os.environ.get("TIDEGATE_DATA", REPOSITORY.parent / "shared" / "data"))
+    path = folder / "jigsaw-six-labels.csv"
+    if not path.is_file():
+        pytest.skip("the labelled comments are not here: set TIDEGATE_DATA to their folder")
+    return path
 
 
 @pytest.hookimpl(wrapper=True)

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 from tokenizers import Encoding, Tokenizer
 
 from schemas.errors import BundleError
+from worker.words import Words, is_known
 
 
 class Pieces(NamedTuple):
@@ -56,16 +57,35 @@ class BundleTokeniser:
             raise BundleError(f"{file}: no tokenizer can be read from it: {error}") from error
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length, stride=overlap)
+        self._words = Words(self._tokenizer) if is_known(self._tokenizer) else None
+        self._marks = array("i", self._tokenizer.encode("").ids)
+        self._room = max_length - 2
+        self._step = self._room - overlap
         self._most = most
 
     def __call__(self, texts: Sequence[str]) -> list[Pieces]:
         """Return the pieces of each text, in order."""
-        return [self._pieces(encoding) for encoding in self._tokenizer.encode_batch_fast(texts)]
+        known = [None] * len(texts) if self._words is None else self._words.ids(texts)
+        rest = [text for text, ids in zip(texts, known, strict=True) if ids is None]
+        asked = iter(self._tokenizer.encode_batch_fast(rest) if rest else ())
+        return [
+            self._kept(_pieces(next(asked)) if ids is None else self._cut(ids)) for ids in known
+        ]
 
-    def _pieces(self, encoding: Encoding) -> Pieces:
-        # Arrays, so that the device's thread copies memory where it would convert numbers.
-        every = [array("i", piece.ids) for piece in (encoding, *encoding.overflowing)]
-        if len(every) <= self._most:
-            return Pieces(every, truncated=False)
+    def _cut(self, ids: "array[int]") -> list["array[int]"]:
+        """Cut a text's ids as the library does: no piece begins when one has reached the end."""
+        first, last = self._marks[:1], self._marks[1:]
+        begins = range(0, max(1, len(ids) - self._room + self._step), self._step)
+        return [first + ids[begin : begin + self._room] + last for begin in begins]
+
+    def _kept(self, pieces: list["array[int]"]) -> Pieces:
+        """Keep the first and the last of too many."""
+        if len(pieces) <= self._most:
+            return Pieces(pieces, truncated=False)
         head = self._most // 2
-        return Pieces(every[:head] + every[head - self._most :], truncated=True)
+        return Pieces(pieces[:head] + pieces[head - self._most :], truncated=True)
+
+
+def _pieces(encoding: Encoding) -> list["array[int]"]:
+    # Arrays, so that the device's thread copies memory where it would convert numbers.
+    return [array("i", piece.ids) for piece in (encoding, *encoding.overflowing)]

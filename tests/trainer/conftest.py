@@ -2,7 +2,6 @@
 
 import csv
 import importlib.util
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,6 @@ MISSING = [package for package in NEEDED if importlib.util.find_spec(package) is
 # In a light install only test_install.py is left, which says what is missing.
 collect_ignore_glob = ["test_[!i]*.py"] if MISSING else []
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 HARMLESS = ("the", "page", "edit", "source", "photo", "thanks", "today", "harbour", "song")
 RUDE = {
     "toxic": "rotten",
@@ -52,16 +50,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="session")
-def six_labels() -> Path:
-    """Return the file of 1,503 real comments with six labels, or skip where it is not there."""
-    folder = Path(os.environ.get("TIDEGATE_DATA", REPOSITORY.parent / "shared" / "data"))
-    path = folder / "jigsaw-six-labels.csv"
-    if not path.is_file():
-        pytest.skip("the labelled comments are not here: set TIDEGATE_DATA to their folder")
-    return path
 
 
 @pytest.fixture(scope="session")

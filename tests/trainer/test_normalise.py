@@ -7,6 +7,8 @@ import pytest
 from tokenizers import Tokenizer
 
 from trainer.normalise import cleaning, with_cleaning
+from worker.settings import SHIPPED_BUNDLE
+from worker.words import is_known
 
 CLEAN = cleaning()
 
@@ -96,6 +98,14 @@ def test_cleaning_survives_the_file_it_is_written_to(plain_tokenizer: Tokenizer)
 
     for text in ("S.t.u.p.i.d \u0455tup\u0456d stuuupid", "<b>x</b> http://x.example"):
         assert cleaned.encode(text).ids == again.encode(text).ids
+
+
+def test_the_worker_knows_the_cleaning_by_which_it_looks_words_up() -> None:
+    """Change one, and `worker.words` has to be thought through again, with its fingerprint."""
+    tokenizer = Tokenizer.from_file(str(SHIPPED_BUNDLE / "tokenizer.json"))
+    tokenizer.normalizer = CLEAN
+
+    assert is_known(tokenizer)
 
 
 HOSTILE = [

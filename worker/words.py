@@ -1,0 +1,174 @@
+"""Token ids word by word: what a word became before, it becomes again.
+
+The library cleans and cuts each text anew. To look its words up takes a fraction of that, and
+what becomes of a word hangs on nothing beyond the blanks around it, with few exceptions. A text
+that may hold one is left to the library as a whole:
+
+- characters outside `_WORD`: they may join with others, vanish, or be a blank to one of us only
+- a tag: it may have a blank in it
+- letters that stand alone with one letter or sign between them (`f u c`, `f - u`), or that may
+  come to when markup is taken out (`f==u c`): the cleaning joins them
+
+This is so with the cleaning of `tidegate train`, and with any other the library does it all.
+"""
+
+import json
+import re
+from array import array
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+from tokenizers import Tokenizer
+
+MOST: Final = 100_000  # words in a table: some 15 MB
+LONGEST: Final = 32  # characters of a word that is kept: a longer one hardly comes again
+
+# SHA-256 of the `normalizer` in tokenizer.json.
+KNOWN_CLEANING: Final = "3443d9a1495684ce3798e07f94838541bbedc46bc12d311d3c4753d303fcaebd"
+
+# Control characters vanish, and some of them are blanks to Python.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_WORD: Final = re.compile(r"[!-;=-~\xb7à-öø-ÿ\u2013\u2014\u2018\u2019\u201c\u201d…•]+")
+_MARKUP: Final = re.compile(r"&(?:nbsp|quot|amp|lt|gt|#39);|[\[\]{}|=]{2}|''|https?://|www\.")
+_BLANK: Final = re.compile(r"[\[\]{}|=]{2,}|''+")  # markup alone, which leaves nothing
+# Letters or figures that nothing is done to, between signs that are a token each.
+_PLAIN: Final = re.compile(r"""(["'(]{0,2})([a-z]{2,}|[0-9]+)([.,;:?!)"']{0,3})""")
+_STRETCHED: Final = re.compile(r"(.)\1\1|''")
+# Of letters that stand alone; what is beyond ASCII may be a letter, and may be none.
+_BETWEEN: Final = re.compile(r"[a-z.,*_/~\-\x80-\uffff]")
+_BEGINS_ALONE: Final = re.compile(r"[a-z\x80-\uffff](?:[^a-z]|\Z)")
+_ENDS_ALONE: Final = re.compile(r"(?:[^a-z]|\A)[a-z\x80-\uffff]\Z")
+
+
+class _Table(NamedTuple):
+    """What is known of words."""
+
+    ids: dict[str, bytes]  # as C ints
+    markup: set[str]  # those of which the cleaning may take a part out
+
+
+class Words:
+    """A table of words that grows with the texts up to MOST, and then begins anew.
+
+    Threads may share it: a call goes on with the table that it began with.
+
+    Args:
+        tokenizer: one that `is_known`.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        marks = (token.content for token in tokenizer.get_added_tokens_decoder().values())
+        self._mark = re.compile("|".join(map(re.escape, marks)))
+        self._table = _Table({}, set())
+
+    def __len__(self) -> int:
+        """Return how many words are in the table."""
+        return len(self._table.ids)
+
+    def ids(self, texts: Sequence[str]) -> list["array[int] | None"]:
+        """Return the token ids of each text, [CLS] and [SEP] left out; None: ask the library."""
+        if len(self) > MOST:
+            self._table = _Table({}, set())
+        table = self._table
+        split = [self._split(text) for text in texts]
+        new = {word for words in split for word in set(words or ()).difference(table.ids)}
+        self._learn(new, table)
+        found = [None if words is None else _looked_up(words, table) for words in split]
+        for word in new:
+            if len(word) > LONGEST:
+                table.ids.pop(word, None)  # another thread may have been quicker
+        return found
+
+    def _split(self, text: str) -> list[str] | None:
+        if _CONTROL.search(text) or ("[" in text and self._mark.search(text)):
+            return None
+        return text.lower().split()
+
+    def _learn(self, words: Iterable[str], table: _Table) -> None:
+        """Put words into the table, but those that are left to the library."""
+        to_ask = []
+        for word in words:
+            if (known := self._plain(word)) is not None:
+                table.ids[word] = known
+            elif _WORD.fullmatch(word):
+                to_ask.append(word)
+        if not to_ask:
+            return
+        answers = self._tokenizer.encode_batch_fast(to_ask, add_special_tokens=False)
+        for word, answer in zip(to_ask, answers, strict=True):
+            if len(word) <= LONGEST and _MARKUP.search(word) and not _BLANK.fullmatch(word):
+                table.markup.add(word)  # before its ids, for other threads
+            if not answer.overflowing:
+                table.ids[word] = array("i", answer.ids).tobytes()
+
+    def _plain(self, word: str) -> bytes | None:
+        """Return the ids of a word that the cleaning leaves as it is; None: it may not be one."""
+        parts = _PLAIN.fullmatch(word)
+        if parts is None or len(word) > LONGEST or _STRETCHED.search(word):
+            return None
+        before, middle, after = parts.groups()
+        ids = array("i")
+        for part in (*before, middle, *after):
+            if not self._add_pieces(part, ids):
+                return None
+        return ids.tobytes()
+
+    def _add_pieces(self, word: str, ids: "array[int]") -> bool:
+        """Cut a word into the longest pieces that the vocabulary has, from its beginning on.
+
+        Source: https://arxiv.org/abs/1609.08144 (WordPiece), as BERT has it.
+
+        Returns:
+            Whether there are such pieces.
+        """
+        start, mark = 0, ""
+        while start < len(word):
+            for end in range(len(word), start, -1):
+                found = self._tokenizer.token_to_id(mark + word[start:end])
+                if found is not None:
+                    break
+            else:
+                return False
+            ids.append(found)
+            start, mark = end, "##"
+        return True
+
+
+def is_known(tokenizer: Tokenizer) -> bool:
+    """Say whether a tokeniser is an uncased BERT's with the cleaning that we know."""
+    shape = json.loads(tokenizer.to_str())
+    normalizer = json.dumps(shape["normalizer"], sort_keys=True)
+    return (
+        sha256(normalizer.encode()).hexdigest() == KNOWN_CLEANING
+        and shape["pre_tokenizer"] == {"type": "BertPreTokenizer"}
+        and shape["model"]["type"] == "WordPiece"
+        and shape["model"]["continuing_subword_prefix"] == "##"
+    )
+
+
+def _looked_up(words: Sequence[str], table: _Table) -> "array[int] | None":
+    try:
+        found = array("i", b"".join([table.ids[word] for word in words]))
+    except KeyError:
+        return None
+    return None if _may_join(words, table.markup) else found
+
+
+def _may_join(words: Sequence[str], markup: set[str]) -> bool:
+    """Say whether letters may stand alone on both sides of a letter or sign, or beside markup.
+
+    What is too long to be kept may be markup.
+    """
+    last = len(words) - 1
+    for place, word in enumerate(words):
+        shrinks = word in markup or len(word) > LONGEST
+        if not shrinks and (len(word) > 1 or not _BETWEEN.match(word)):
+            continue
+        before, after = words[place - 1] if place else "", words[place + 1] if place < last else ""
+        ends = before in markup or len(before) > LONGEST or _ENDS_ALONE.search(before[-2:])
+        begins = after in markup or len(after) > LONGEST or _BEGINS_ALONE.match(after)
+        if (ends and begins) or (shrinks and (ends or begins)):
+            return True
+    return False
