@@ -10,6 +10,7 @@ from itertools import compress
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from orjson import Fragment
 
 from schemas.bundle import BundleManifest
@@ -35,17 +36,16 @@ DECIMALS: Final = 6  # of a probability
 
 # Plain strings for the payloads: the encoder looks an enum's value up, comment by comment.
 SCORED, HELD = Status.SCORED.value, Status.HELD.value
-ALLOW, REVIEW = Action.ALLOW.value, Action.REVIEW.value
+ALLOW, REVIEW, REMOVE = Action.ALLOW.value, Action.REVIEW.value, Action.REMOVE.value
 
 
 class Ruling(NamedTuple):
     """What the policy says of one comment's scores."""
 
     scores: Sequence[float]
-    over: Sequence[bool]  # by label
-    near: Sequence[bool]  # by label: to the threshold over which it is set, or to the one to remove
-    review: bool  # whether any label is over its threshold
-    remove: bool
+    labels: Sequence[str]  # those over their threshold
+    borderline: Sequence[str]  # those near it, or near the one to remove
+    remove: bool  # whether any is over that
     missing: bool  # the device could not score it
 
 
@@ -94,20 +94,38 @@ class Judge:
         Labels are set by the rounded scores, so that a verdict agrees with itself.
         """
         scores = np.round(scored.scores, DECIMALS)
-        thresholds = [
-            self._policies.thresholds(entry.event.community)
-            for entry in scored.prepared.entries
-            if isinstance(entry, Comment)
+        communities = [
+            entry.event.community for entry in scored.prepared.entries if isinstance(entry, Comment)
         ]
-        if not thresholds:
+        if not communities:
             return []
-        review_at = np.stack([t.review for t in thresholds])
-        remove_at = np.stack([t.remove for t in thresholds])
-        over, remove = scores >= review_at, scores >= remove_at
+        review_at, remove_at = self._thresholds(communities)
         distance = np.minimum(np.abs(scores - review_at), np.abs(scores - remove_at))
         near = np.round(distance, DECIMALS) <= BORDERLINE
-        columns = (scores, over, near, over.any(1), remove.any(1), np.isnan(scores).any(1))
-        return [Ruling(*row) for row in zip(*(c.tolist() for c in columns), strict=True)]
+        columns: tuple[list[Any], ...] = (
+            scores.tolist(),
+            self._named(scores >= review_at),
+            self._named(near),
+            np.any(scores >= remove_at, axis=1).tolist(),
+            np.any(np.isnan(scores), axis=1).tolist(),
+        )
+        return [Ruling(*row) for row in zip(*columns, strict=True)]
+
+    def _thresholds(
+        self, communities: Sequence[str | None]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return those to review and those to remove, [comments, labels] each."""
+        places = {community: place for place, community in enumerate(dict.fromkeys(communities))}
+        review, remove = zip(*map(self._policies.thresholds, places), strict=True)
+        rows = [places[community] for community in communities]
+        return np.stack(review)[rows], np.stack(remove)[rows]
+
+    def _named(self, flags: NDArray[np.bool_]) -> list[Sequence[str]]:
+        """Name the labels that are flagged in each row; in most none is."""
+        named: list[Sequence[str]] = [()] * len(flags)
+        for row in np.flatnonzero(flags.any(1)).tolist():
+            named[row] = list(compress(self._labels, flags[row].tolist()))
+        return named
 
     def outcome(self, record: Record, entry: Refusal | Erasure, now: str | None = None) -> Outcome:
         """Say what becomes of a record that has no scores."""
@@ -124,11 +142,9 @@ class Judge:
                 Reason.NOT_SCORABLE, detail, event.id, event.community, event.revision
             )
             return self._refused(record, refusal, now)
-        labels = list(compress(self._labels, ruling.over)) if ruling.review else []
-        borderline = list(compress(self._labels, ruling.near))
-        action = Action.REVIEW if labels else Action.ALLOW
-        if labels and ruling.remove:
-            action = Action.REMOVE
+        action = ALLOW
+        if ruling.labels:
+            action = REMOVE if ruling.remove else REVIEW
         verdict: dict[str, Any] = {
             "verdict_id": self._id(record),
             "comment_id": event.id,
@@ -136,13 +152,13 @@ class Judge:
             "community": event.community,
             "status": SCORED,
             "scores": dict(zip(self._labels, ruling.scores, strict=True)),
-            "labels": labels,
-            "borderline": borderline,
-            "action": action.value,
+            "labels": ruling.labels,
+            "borderline": ruling.borderline,
+            "action": action,
             "truncated": entry.truncated,
         }
         messages = self._messages(record, verdict, now)
-        return Outcome(record, entry, action, labels, messages, borderline)
+        return Outcome(record, entry, action, ruling.labels, messages, ruling.borderline)
 
     def _refused(self, record: Record, entry: Refusal, now: str) -> Outcome:
         """A comment that nobody judged is held for a person: tidegate fails closed."""
@@ -163,7 +179,7 @@ class Judge:
             "truncated": False,
         }
         messages = self._messages(record, verdict, now)
-        return Outcome(record, entry, Action.REVIEW, (), (*letters, *messages))
+        return Outcome(record, entry, REVIEW, (), (*letters, *messages))
 
     def _id(self, record: Record) -> str:
         topic, number = record.partition
