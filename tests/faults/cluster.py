@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import pytest
-from confluent_kafka import KafkaException
+from confluent_kafka import ElectionType, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from deploy.broker import FORMAT_FLAGS, HOST, JVM_FLAGS, LOG_FLAGS, _cluster_id, _java, _Node
@@ -242,6 +242,16 @@ class Cluster:
             name: of the group, or the transactional id.
         """
         return self.leader_of(topic, _java_hash(name) % len(self._partitions(topic)))
+
+    def elect_preferred_leaders(self) -> None:
+        """Have each partition led by the first of its replicas again, with every node at work.
+
+        Source: https://cwiki.apache.org/confluence/x/zQ3VBQ (KIP-460).
+        """
+        admin = AdminClient({"bootstrap.servers": self.direct, "log_level": 0})
+        found = admin.elect_leaders(ElectionType.PREFERRED).result(PATIENCE_S)
+        refused = {error.args[0].code() for error in found.values() if error}
+        assert refused <= {KafkaError.ELECTION_NOT_NEEDED}, refused
 
     def wait_until_in_sync(self, topics: Sequence[str]) -> None:
         """Wait until every replica of these topics is in sync."""

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from itertools import pairwise
+from threading import Event
 from time import time
 
 import pytest
@@ -197,6 +198,40 @@ def test_g3_owning_a_partition_again_is_not_owning_it_still(
 
     row.judged(stream.check())
     assert dropped > 0, "nothing of the old count was on its way"
+    stream.prove()
+
+
+@pytest.mark.row("G3")
+@pytest.mark.parametrize(
+    "protocol", ["consumer", pytest.param("classic", marks=pytest.mark.slow_faults)]
+)
+def test_g3_a_partition_asked_back_and_given_again_at_once_is_owned_anew(
+    protocol: str, row: Row, make_stream: MakeStream
+) -> None:
+    """Another worker comes and goes while intake stands: it is told of both when it turns again.
+
+    What is on its way by then is finished first, what is not is fetched anew, and nothing is scored
+    twice.
+    """
+    stream = make_stream(2)
+    stream.produce_comments(range(1_000))
+    with stream.worker(
+        "0", STALL_AT="consumed", STALL_AFTER=3, STALL_S=8, **PROTOCOLS[protocol]
+    ) as worker:
+        worker.wait_for("window", times=2)
+        with stream.worker("1", **PROTOCOLS[protocol]) as other:  # killed at the end
+            other.wait_for("worker started")
+            Event().wait(row.random.uniform(1, 3))  # to ask for partitions
+        assert worker.events("partitions revoked") == []
+        worker.wait_for("partitions revoked")
+        worker.wait_for("partitions assigned", times=2)
+        row.bit(len(worker.events("partitions revoked")))
+        stream.wait_until_judged()
+        assert worker.stop() == 0
+        assert worker.events("partitions lost") == []
+        assert scored([worker]) == 1_000
+
+    row.judged(stream.check())
     stream.prove()
 
 

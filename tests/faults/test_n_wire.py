@@ -341,8 +341,11 @@ def test_where_a_log_begins_is_told_late_and_nothing_is_judged_twice(
 # -- N5: answers that are lost
 
 
+UNHEARD: Final = [ApiKey.END_TXN, ApiKey.TXN_OFFSET_COMMIT, ApiKey.INIT_PRODUCER_ID]
+
+
 @pytest.mark.row("N5")
-@pytest.mark.parametrize("key", [ApiKey.END_TXN, ApiKey.TXN_OFFSET_COMMIT, ApiKey.INIT_PRODUCER_ID])
+@pytest.mark.parametrize("key", UNHEARD)
 def test_what_was_done_and_not_heard_of_is_not_done_twice(
     key: ApiKey, row: Row, one_node: Cluster, proxy: Proxy, make_stream: MakeStream
 ) -> None:
@@ -360,6 +363,33 @@ def test_what_was_done_and_not_heard_of_is_not_done_twice(
         stream.wait_until_judged()
         assert worker.stop() == 0
         assert len(worker.events("producer rebuilt")) >= 3
+
+    row.judged(stream.check())
+
+
+@pytest.mark.slow_faults
+@pytest.mark.row("N5")
+@pytest.mark.parametrize("key", UNHEARD)
+def test_an_answer_that_never_comes_over_a_connection_that_stands_is_not_waited_for(
+    key: ApiKey, row: Row, one_node: Cluster, proxy: Proxy, make_stream: MakeStream
+) -> None:
+    """The client's own time-out is all that ends the wait; what was done is not done twice."""
+    stream = make_stream(2)
+    stream.watch()
+    with one_node.worker(stream, **IMPATIENT) as worker:
+        worker.wait_for("partitions assigned")
+        with comments_all_the_while(stream, most=100_000):
+            worker.wait_for("window")
+            for number in range(1, 4):
+                unheard = proxy.keep_response(key)  # for ever
+                if key is ApiKey.INIT_PRODUCER_ID:
+                    proxy.cut()  # else nobody would ask
+                unheard.wait()
+                worker.wait_for("producer rebuilt", times=number)
+                pause_after(key.name, worker)
+        row.bit(proxy.counted["answer kept back"])
+        stream.wait_until_judged()
+        assert worker.stop() == 0
 
     row.judged(stream.check())
 
