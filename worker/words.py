@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 
 from tokenizers import Tokenizer
 
-MOST: Final = 100_000  # words in a table: some 15 MB
+MOST: Final = 50_000  # words in a table: some 10 MB
 LONGEST: Final = 32  # characters of a word that is kept: a longer one hardly comes again
 
 # SHA-256 of the `normalizer` in tokenizer.json.
@@ -63,13 +63,14 @@ class Words:
         self._mark = re.compile("|".join(map(re.escape, marks)))
         self._table = _Table({}, set())
 
-    def __len__(self) -> int:
-        """Return how many words are in the table."""
+    @property
+    def count(self) -> int:
+        """How many words are in the table."""
         return len(self._table.ids)
 
     def ids(self, texts: Sequence[str]) -> list["array[int] | None"]:
         """Return the token ids of each text, [CLS] and [SEP] left out; None: ask the library."""
-        if len(self) > MOST:
+        if self.count > MOST:
             self._table = _Table({}, set())
         table = self._table
         split = [self._split(text) for text in texts]
@@ -88,12 +89,7 @@ class Words:
 
     def _learn(self, words: Iterable[str], table: _Table) -> None:
         """Put words into the table, but those that are left to the library."""
-        to_ask = []
-        for word in words:
-            if (known := self._plain(word)) is not None:
-                table.ids[word] = known
-            elif _WORD.fullmatch(word):
-                to_ask.append(word)
+        to_ask = [w for w in words if _WORD.fullmatch(w) and not self._add_plain(w, table)]
         if not to_ask:
             return
         answers = self._tokenizer.encode_batch_fast(to_ask, add_special_tokens=False)
@@ -103,26 +99,29 @@ class Words:
             if not answer.overflowing:
                 table.ids[word] = array("i", answer.ids).tobytes()
 
-    def _plain(self, word: str) -> bytes | None:
-        """Return the ids of a word that the cleaning leaves as it is; None: it may not be one."""
+    def _add_plain(self, word: str, table: _Table) -> bool:
+        """Put a word into the table if the cleaning leaves it as it is, and say whether it does."""
         parts = _PLAIN.fullmatch(word)
         if parts is None or len(word) > LONGEST or _STRETCHED.search(word):
-            return None
+            return False
         before, middle, after = parts.groups()
-        ids = array("i")
         for part in (*before, middle, *after):
-            if not self._add_pieces(part, ids):
-                return None
-        return ids.tobytes()
+            if part not in table.ids:
+                if (ids := self._pieces(part)) is None:
+                    return False
+                table.ids[part] = ids
+        table.ids[word] = b"".join([table.ids[part] for part in (*before, middle, *after)])
+        return True
 
-    def _add_pieces(self, word: str, ids: "array[int]") -> bool:
+    def _pieces(self, word: str) -> bytes | None:
         """Cut a word into the longest pieces that the vocabulary has, from its beginning on.
 
         Source: https://arxiv.org/abs/1609.08144 (WordPiece), as BERT has it.
 
         Returns:
-            Whether there are such pieces.
+            Their ids; None if there are no such pieces.
         """
+        ids = array("i")
         start, mark = 0, ""
         while start < len(word):
             for end in range(len(word), start, -1):
@@ -130,10 +129,10 @@ class Words:
                 if found is not None:
                     break
             else:
-                return False
+                return None
             ids.append(found)
             start, mark = end, "##"
-        return True
+        return ids.tobytes()
 
 
 def is_known(tokenizer: Tokenizer) -> bool:
