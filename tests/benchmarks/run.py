@@ -28,6 +28,7 @@ PEERS = {"peers": "scoring", "peers_stream": "stream"}
 # What needs torch is measured in the full install only.
 ALL = (
     *((*PEERS, "gpu") if find_spec("torch") else ()),
+    "tokenising",
     "stream",
     "scored",
     "latency",
@@ -38,8 +39,8 @@ ALL = (
 
 OUT: Final = Path("runs/bench")
 
-# Of these alone a machine without a network is asked, which has no broker to fetch.
-BROKERLESS = {"gpu"}
+# A machine without a network, which has no broker to fetch, can run these.
+BROKERLESS = {"gpu", "tokenising"}
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -167,6 +167,7 @@ WANTED: Final = (
         )
         for name, goal in streaming.GOALS.items()
     ),
+    Wanted("tokenising: over the library alone", "tokenising", key("ratio"), Goal(None, None)),
     _worker("4,000 comments, over the bare scorer", "scored", "ratio", 0.95),
     _worker("peak memory", "scored", "worker_peak_mb", 400, "MB", most=True),
     _worker("scores that cost nothing", "stream", "exactly_once_per_s", 40_000, "/s"),
