@@ -22,6 +22,7 @@ from typing import Final, NamedTuple
 from tokenizers import Tokenizer
 
 MOST: Final = 50_000  # words in a table: some 10 MB
+NEW: Final = 100  # words of a text that may be learnt: an attacker's text has no other
 LONGEST: Final = 32  # characters of a word that is kept: a longer one hardly comes again
 
 # SHA-256 of the `normalizer` in tokenizer.json.
@@ -33,7 +34,7 @@ _WORD: Final = re.compile(r"[!-;=-~\xb7à-öø-ÿ\u2013\u2014\u2018\u2019\u201c\
 _MARKUP: Final = re.compile(r"&(?:nbsp|quot|amp|lt|gt|#39);|[\[\]{}|=]{2}|''|https?://|www\.")
 _BLANK: Final = re.compile(r"[\[\]{}|=]{2,}|''+")  # markup alone, which leaves nothing
 # Letters or figures that nothing is done to, between signs that are a token each.
-_PLAIN: Final = re.compile(r"""(["'(]{0,2})([a-z]{2,}|[0-9]+)([.,;:?!)"']{0,3})""")
+_PLAIN: Final = re.compile(r"""(["'(]{0,2})([a-z]{2,16}|[0-9]{1,16})([.,;:?!)"']{0,3})""")
 _STRETCHED: Final = re.compile(r"(.)\1\1|''")
 # Of letters that stand alone; what is beyond ASCII may be a letter, and may be none.
 _BETWEEN: Final = re.compile(r"[a-z.,*_/~\-\x80-\uffff]")
@@ -74,7 +75,8 @@ class Words:
             self._table = _Table({}, set())
         table = self._table
         split = [self._split(text) for text in texts]
-        new = {word for words in split for word in set(words or ()).difference(table.ids)}
+        unknown = [set(words or ()).difference(table.ids) for words in split]
+        new = {word for few in unknown if len(few) <= NEW for word in few}
         self._learn(new, table)
         found = [None if words is None else _looked_up(words, table) for words in split]
         for word in new:
@@ -102,7 +104,7 @@ class Words:
     def _add_plain(self, word: str, table: _Table) -> bool:
         """Put a word into the table if the cleaning leaves it as it is, and say whether it does."""
         parts = _PLAIN.fullmatch(word)
-        if parts is None or len(word) > LONGEST or _STRETCHED.search(word):
+        if parts is None or _STRETCHED.search(word):
             return False
         before, middle, after = parts.groups()
         for part in (*before, middle, *after):
