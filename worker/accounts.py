@@ -51,8 +51,8 @@ class Accounts:
 
 def _positions(outcomes: Sequence[Outcome]) -> dict[str, list[int]]:
     """Return the first and the last offset of each partition, for the log."""
-    positions: dict[str, list[int]] = {}
-    for outcome in outcomes:
-        number, offset = str(outcome.record.partition.number), outcome.record.offset
-        positions.setdefault(number, [offset, offset])[1] = offset
-    return positions
+    numbers = [outcome.record.partition.number for outcome in outcomes]
+    offsets = [outcome.record.offset for outcome in outcomes]
+    first = dict(zip(reversed(numbers), reversed(offsets), strict=True))
+    last = dict(zip(numbers, offsets, strict=True))
+    return {str(number): [first[number], last[number]] for number in last}

@@ -7,8 +7,10 @@ from collections import Counter as Tally
 from functools import partial
 from time import time
 
+import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from worker.latencies import Latencies
 from worker.window import Comment, Erasure, Judged, Refusal
 
 # Seconds; from a cached comment on a GPU to a full window on two cores.
@@ -55,9 +57,10 @@ class Metrics:
             "room_seconds", "Seconds in a room.", ["room"], buckets=SECONDS
         )
         # From the record's timestamp to its committed verdict: what moderators feel.
-        self.latency = histogram(
-            "latency_seconds", "Record's timestamp to commit.", buckets=LATENCY
+        self.latency = Latencies(
+            "tidegate_latency_seconds", "Record's timestamp to commit.", LATENCY
         )
+        self.registry.register(self.latency)
         # Age of the oldest comment that was fetched and not handed on: scale on this, not on
         # lag, which is never 0 on a transactional topic. 0 while nothing waits.
         self.oldest_age = gauge("oldest_unjudged_age_seconds", "Age of the oldest.")
@@ -76,7 +79,6 @@ class Metrics:
 
     def published(self, window: Judged, seconds: float) -> None:
         """Count a window that was committed just now, after `seconds` in the last room."""
-        now_ms = time() * 1000
         self.windows.inc()
         self.window_size.observe(len(window.outcomes))
         for action, number in Tally(o.action for o in window.outcomes if o.action).items():
@@ -84,19 +86,21 @@ class Metrics:
         for label, number in Tally(x for o in window.outcomes for x in o.labels).items():
             self.labels.labels(label).inc(number)
         for outcome in window.outcomes:
-            self._count_entry(outcome.entry)
-            if outcome.record.timestamp > 0:  # -1: the producer gave none
-                self.latency.observe(max(0.0, now_ms - outcome.record.timestamp) / 1000)
+            if not isinstance(outcome.entry, Comment) or outcome.entry.truncated:
+                self._count_rare(outcome.entry)
+        produced_ms = np.array([outcome.record.timestamp for outcome in window.outcomes])
+        produced_ms = produced_ms[produced_ms > 0]  # -1: the producer gave none
+        self.latency.observe(np.maximum(0.0, time() - produced_ms / 1000))
         prepared = window.scored.prepared
         self.tokens.inc(sum(map(len, prepared.pieces)))
         self.room_seconds.labels("prepare").observe(prepared.seconds)
         self.room_seconds.labels("score").observe(window.scored.seconds)
         self.room_seconds.labels("publish").observe(seconds)
 
-    def _count_entry(self, entry: Comment | Refusal | Erasure) -> None:
+    def _count_rare(self, entry: Comment | Refusal | Erasure) -> None:
         if isinstance(entry, Refusal):
             self.dead_letters.labels(entry.reason).inc()
         elif isinstance(entry, Erasure):
             self.erasures.inc()
-        elif entry.truncated:
+        else:
             self.truncated.inc()

@@ -13,9 +13,7 @@ def next_offsets(records: Iterable[Record]) -> list[TopicPartition]:
 
     The epoch lets the broker notice that the log was cut off below the offset (KIP-320).
     """
-    last: dict[Partition, Record] = {}
-    for record in records:
-        last[record.partition] = record
+    last = {record.partition: record for record in records}
     return [
         TopicPartition(
             partition.topic,
