@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 
 from tokenizers import Tokenizer
 
-MOST: Final = 50_000  # words in a table: some 10 MB
+MOST: Final = 30_000  # words of a generation: some 6 MB
 NEW: Final = 100  # words of a text that may be learnt: an attacker's text has no other
 LONGEST: Final = 32  # characters of a word that is kept: a longer one hardly comes again
 
@@ -33,26 +33,32 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _WORD: Final = re.compile(r"[!-;=-~\xb7à-öø-ÿ\u2013\u2014\u2018\u2019\u201c\u201d…•]+")
 _MARKUP: Final = re.compile(r"&(?:nbsp|quot|amp|lt|gt|#39);|[\[\]{}|=]{2}|''|https?://|www\.")
 _BLANK: Final = re.compile(r"[\[\]{}|=]{2,}|''+")  # markup alone, which leaves nothing
-# Letters or figures that nothing is done to, between signs that are a token each.
-_PLAIN: Final = re.compile(r"""(["'(]{0,2})([a-z]{2,16}|[0-9]{1,16})([.,;:?!)"']{0,3})""")
-_STRETCHED: Final = re.compile(r"(.)\1\1|''")
-# Of letters that stand alone; what is beyond ASCII may be a letter, and may be none.
+# Letters and figures that nothing is done to: never beside each other, no letter alone but behind
+# an apostrophe, and signs between them that are a token each.
+_SIGNS: Final = r"""["'(),.:;?/*_~\-]{0,3}"""
+_PLAIN: Final = re.compile(
+    rf"(?:{_SIGNS}(?:[a-z]{{2,16}}|[0-9]{{1,16}})(?![a-z0-9]))+(?:'[a-z])?(?:{_SIGNS}|!{{0,3}})"
+)
+_STRETCHED: Final = re.compile(r"([a-z])\1\1")
+_PARTS: Final = re.compile(r"[a-z]+|[0-9]+|.")
+# Of letters that stand alone. Signs and figures in disguise, and what is beyond ASCII, may be a
+# letter and may be none.
 _BETWEEN: Final = re.compile(r"[a-z.,*_/~\-\x80-\uffff]")
-_BEGINS_ALONE: Final = re.compile(r"[a-z\x80-\uffff](?:[^a-z]|\Z)")
-_ENDS_ALONE: Final = re.compile(r"(?:[^a-z]|\A)[a-z\x80-\uffff]\Z")
+_BEGINS_ALONE: Final = re.compile(r"[a-z!4@83910$57+\x80-\uffff](?:[^a-z]|\Z)")
+_ENDS_ALONE: Final = re.compile(r"(?:[^a-z]|\A)[a-z!4@83910$57+\x80-\uffff]\Z")
 
 
 class _Table(NamedTuple):
     """What is known of words."""
 
     ids: dict[str, bytes]  # as C ints
-    markup: set[str]  # those of which the cleaning may take a part out
+    odd: set[str]  # those beside which letters that stand alone may be joined
 
 
 class Words:
-    """A table of words that grows with the texts up to MOST, and then begins anew.
+    """Tables of words in two generations: when one has MOST, the next takes over what comes again.
 
-    Threads may share it: a call goes on with the table that it began with.
+    Threads may share them: a call goes on with the tables that it began with.
 
     Args:
         tokenizer: one that `is_known`.
@@ -60,28 +66,30 @@ class Words:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
+        self._vocabulary = tokenizer.get_vocab()
         marks = (token.content for token in tokenizer.get_added_tokens_decoder().values())
         self._mark = re.compile("|".join(map(re.escape, marks)))
-        self._table = _Table({}, set())
+        self._generations = _Table({}, set()), _Table({}, set())  # this one, and the one before
 
     @property
     def count(self) -> int:
-        """How many words are in the table."""
-        return len(self._table.ids)
+        """How many words are in the tables; one may be in both."""
+        return sum(len(table.ids) for table in self._generations)
 
     def ids(self, texts: Sequence[str]) -> list["array[int] | None"]:
         """Return the token ids of each text, [CLS] and [SEP] left out; None: ask the library."""
-        if self.count > MOST:
-            self._table = _Table({}, set())
-        table = self._table
+        if len(self._generations[0].ids) > MOST:
+            self._generations = _Table({}, set()), self._generations[0]
+        table, before = self._generations
         split = [self._split(text) for text in texts]
-        unknown = [set(words or ()).difference(table.ids) for words in split]
+        unknown = [_unknown(words or (), table, before) for words in split]
         new = {word for few in unknown if len(few) <= NEW for word in few}
         self._learn(new, table)
-        found = [None if words is None else _looked_up(words, table) for words in split]
-        for word in new:
-            if len(word) > LONGEST:
-                table.ids.pop(word, None)  # another thread may have been quicker
+        long = {word for word in new if len(word) > LONGEST}  # and may be anything
+        odd = table.odd | long
+        found = [None if words is None else _looked_up(words, table.ids, odd) for words in split]
+        for word in long:
+            table.ids.pop(word, None)  # another thread may have been quicker
         return found
 
     def _split(self, text: str) -> list[str] | None:
@@ -96,23 +104,25 @@ class Words:
             return
         answers = self._tokenizer.encode_batch_fast(to_ask, add_special_tokens=False)
         for word, answer in zip(to_ask, answers, strict=True):
-            if len(word) <= LONGEST and _MARKUP.search(word) and not _BLANK.fullmatch(word):
-                table.markup.add(word)  # before its ids, for other threads
+            if len(word) <= LONGEST and _is_odd(word):
+                table.odd.add(word)  # before its ids, for other threads
             if not answer.overflowing:
                 table.ids[word] = array("i", answer.ids).tobytes()
 
     def _add_plain(self, word: str, table: _Table) -> bool:
         """Put a word into the table if the cleaning leaves it as it is, and say whether it does."""
-        parts = _PLAIN.fullmatch(word)
-        if parts is None or _STRETCHED.search(word):
+        is_plain = len(word) <= LONGEST and _PLAIN.fullmatch(word)
+        if not is_plain or _MARKUP.search(word) or _STRETCHED.search(word):
             return False
-        before, middle, after = parts.groups()
-        for part in (*before, middle, *after):
+        parts = _PARTS.findall(word)
+        for part in parts:
             if part not in table.ids:
                 if (ids := self._pieces(part)) is None:
                     return False
+                if _is_odd(part):
+                    table.odd.add(part)
                 table.ids[part] = ids
-        table.ids[word] = b"".join([table.ids[part] for part in (*before, middle, *after)])
+        table.ids[word] = b"".join([table.ids[part] for part in parts])
         return True
 
     def _pieces(self, word: str) -> bytes | None:
@@ -127,7 +137,7 @@ class Words:
         start, mark = 0, ""
         while start < len(word):
             for end in range(len(word), start, -1):
-                found = self._tokenizer.token_to_id(mark + word[start:end])
+                found = self._vocabulary.get(mark + word[start:end])
                 if found is not None:
                     break
             else:
@@ -149,27 +159,37 @@ def is_known(tokenizer: Tokenizer) -> bool:
     )
 
 
-def _looked_up(words: Sequence[str], table: _Table) -> "array[int] | None":
+def _unknown(words: Iterable[str], table: _Table, before: _Table) -> set[str]:
+    """Return the words that are in no table; what is only in the one before is taken over."""
+    absent = set(words).difference(table.ids)
+    known = [word for word in absent if word in before.ids]
+    table.odd.update(before.odd.intersection(known))  # first, for other threads
+    table.ids.update((word, before.ids[word]) for word in known)
+    return absent.difference(known)
+
+
+def _is_odd(word: str) -> bool:
+    """Say whether a word is one letter or sign that may be joined, or has markup in it."""
+    if len(word) == 1:
+        return _BETWEEN.match(word) is not None
+    return _MARKUP.search(word) is not None and not _BLANK.fullmatch(word)
+
+
+def _looked_up(words: Sequence[str], ids: dict[str, bytes], odd: set[str]) -> "array[int] | None":
     try:
-        found = array("i", b"".join([table.ids[word] for word in words]))
+        found = array("i", b"".join([ids[word] for word in words]))
     except KeyError:
         return None
-    return None if _may_join(words, table.markup) else found
+    return None if _may_join(words, odd) else found
 
 
-def _may_join(words: Sequence[str], markup: set[str]) -> bool:
-    """Say whether letters may stand alone on both sides of a letter or sign, or beside markup.
-
-    What is too long to be kept may be markup.
-    """
+def _may_join(words: Sequence[str], odd: set[str]) -> bool:
+    """Say whether letters may stand alone on both sides of a letter or sign, or beside markup."""
     last = len(words) - 1
-    for place, word in enumerate(words):
-        shrinks = word in markup or len(word) > LONGEST
-        if not shrinks and (len(word) > 1 or not _BETWEEN.match(word)):
-            continue
+    for place in [place for place, word in enumerate(words) if word in odd]:
         before, after = words[place - 1] if place else "", words[place + 1] if place < last else ""
-        ends = before in markup or len(before) > LONGEST or _ENDS_ALONE.search(before[-2:])
-        begins = after in markup or len(after) > LONGEST or _BEGINS_ALONE.match(after)
-        if (ends and begins) or (shrinks and (ends or begins)):
+        ends = _ENDS_ALONE.search(before[-2:]) or (len(before) > 1 and before in odd)
+        begins = _BEGINS_ALONE.match(after) or (len(after) > 1 and after in odd)
+        if (ends and begins) or (len(words[place]) > 1 and (ends or begins)):
             return True
     return False
