@@ -87,7 +87,10 @@ class Words:
         self._learn(new, table)
         long = {word for word in new if len(word) > LONGEST}  # and may be anything
         odd = table.odd | long
-        found = [None if words is None else _looked_up(words, table.ids, odd) for words in split]
+        found = [
+            None if words is None or len(strange) > NEW else _looked_up(words, table.ids, odd)
+            for words, strange in zip(split, unknown, strict=True)
+        ]
         for word in long:
             table.ids.pop(word, None)  # another thread may have been quicker
         return found
