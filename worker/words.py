@@ -84,33 +84,40 @@ class Words:
         split = [self._split(text) for text in texts]
         unknown = [_unknown(words or (), table, before) for words in split]
         new = {word for few in unknown if len(few) <= NEW for word in few}
-        self._learn(new, table)
-        long = {word for word in new if len(word) > LONGEST}  # and may be anything
-        odd = table.odd | long
-        found = [
-            None if words is None or len(strange) > NEW else _looked_up(words, table.ids, odd)
+        once = self._learn(new, table)
+        odd = table.odd.union(once)  # a long one may be anything
+        return [
+            None if words is None or len(strange) > NEW else _looked_up(words, table.ids, once, odd)
             for words, strange in zip(split, unknown, strict=True)
         ]
-        for word in long:
-            table.ids.pop(word, None)  # another thread may have been quicker
-        return found
 
     def _split(self, text: str) -> list[str] | None:
         if _CONTROL.search(text) or ("[" in text and self._mark.search(text)):
             return None
         return text.lower().split()
 
-    def _learn(self, words: Iterable[str], table: _Table) -> None:
-        """Put words into the table, but those that are left to the library."""
+    def _learn(self, words: Iterable[str], table: _Table) -> dict[str, bytes]:
+        """Put words into the table, but those that are left to the library.
+
+        Returns:
+            The ids of those that are too long to be kept.
+        """
+        once: dict[str, bytes] = {}
         to_ask = [w for w in words if _WORD.fullmatch(w) and not self._add_plain(w, table)]
         if not to_ask:
-            return
+            return once
         answers = self._tokenizer.encode_batch_fast(to_ask, add_special_tokens=False)
         for word, answer in zip(to_ask, answers, strict=True):
-            if len(word) <= LONGEST and _is_odd(word):
-                table.odd.add(word)  # before its ids, for other threads
-            if not answer.overflowing:
-                table.ids[word] = array("i", answer.ids).tobytes()
+            if answer.overflowing:
+                continue
+            ids = array("i", answer.ids).tobytes()
+            if len(word) > LONGEST:
+                once[word] = ids
+            else:
+                if _is_odd(word):
+                    table.odd.add(word)  # before its ids, for other threads
+                table.ids[word] = ids
+        return once
 
     def _add_plain(self, word: str, table: _Table) -> bool:
         """Put a word into the table if the cleaning leaves it as it is, and say whether it does."""
@@ -178,12 +185,14 @@ def _is_odd(word: str) -> bool:
     return _MARKUP.search(word) is not None and not _BLANK.fullmatch(word)
 
 
-def _looked_up(words: Sequence[str], ids: dict[str, bytes], odd: set[str]) -> "array[int] | None":
+def _looked_up(
+    words: Sequence[str], ids: dict[str, bytes], once: dict[str, bytes], odd: set[str]
+) -> "array[int] | None":
     try:
-        found = array("i", b"".join([ids[word] for word in words]))
+        found = b"".join([ids[word] if word in ids else once[word] for word in words])
     except KeyError:
         return None
-    return None if _may_join(words, odd) else found
+    return None if _may_join(words, odd) else array("i", found)
 
 
 def _may_join(words: Sequence[str], odd: set[str]) -> bool:
