@@ -18,6 +18,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Final, NamedTuple
+from unicodedata import combining, normalize
 
 from tokenizers import Tokenizer
 
@@ -166,6 +167,9 @@ def is_known(tokenizer: Tokenizer) -> bool:
         and shape["pre_tokenizer"] == {"type": "BertPreTokenizer"}
         and shape["model"]["type"] == "WordPiece"
         and shape["model"]["continuing_subword_prefix"] == "##"
+        and shape["model"]["max_input_chars_per_word"] >= LONGEST
+        and all("[" in token["content"] for token in shape["added_tokens"])
+        and len(tokenizer.encode("").ids) == len(("[CLS]", "[SEP]"))
     )
 
 
@@ -179,10 +183,14 @@ def _unknown(words: Iterable[str], table: _Table, before: _Table) -> set[str]:
 
 
 def _is_odd(word: str) -> bool:
-    """Say whether a word is one letter or sign that may be joined, or has markup in it."""
+    """Say whether a word is one letter or sign that may be joined, or has markup in it.
+
+    The cleaning drops accents and spells out signs before it takes markup out.
+    """
     if len(word) == 1:
         return _BETWEEN.match(word) is not None
-    return _MARKUP.search(word) is not None and not _BLANK.fullmatch(word)
+    plain = "".join(c for c in normalize("NFKD", word) if not combining(c))
+    return _MARKUP.search(plain) is not None and not _BLANK.fullmatch(word)
 
 
 def _looked_up(

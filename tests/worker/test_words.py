@@ -11,6 +11,7 @@ from hypothesis import settings as hypothesis
 from hypothesis.strategies import DrawFn, composite, integers, lists, sampled_from
 from tokenizers import Tokenizer
 from tokenizers.normalizers import BertNormalizer, Lowercase, Sequence
+from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from worker import words
 from worker.settings import SHIPPED_BUNDLE
@@ -23,7 +24,20 @@ EVERY_NTH = 3  # of the real comments: a few seconds
 LETTERS = [*"abcfgilosuxtzAFI", "the", "fuck", "sh", "st", "rd", "kg", "zz", "aaa", "lll", "a" * 40]
 FIGURES = [*"0123456789", "2026", "4th"]
 SIGNS = [*".,*_/~-·•'\"()[]{}|=&;:?!<>#%^`\\@$+", "''", "==", "[[", "}}", "...", "!!!!"]
-MARKUP = ["http://", "HTTPS://", "www.", "&amp;", "&AMP;", "&#39;", "<b>", "<br", "/>", "</i>"]
+MARKUP = [
+    "&\xe1mp;",
+    "www…",
+    "http://",
+    "HTTPS://",
+    "www.",
+    "&amp;",
+    "&AMP;",
+    "&#39;",
+    "<b>",
+    "<br",
+    "/>",
+    "</i>",
+]
 MARKS = ["[SEP]", "[CLS]", "[sep]", "[MASK]"]
 # Accents, look-alikes, what vanishes, what composes, what grows, what is lowercased elsewhere.
 BEYOND = [
@@ -126,6 +140,7 @@ def test_real_comments_give_the_librarys_ids(
         *("a\x1cb", "[SEP] a", "\u0301a", "a\u200bb", "½", "中", f"I{'x' * 40} b c"),
         *(f"a {sign} b" for sign in ".,*_/~-\xb7•"),
         *("a - \xe9", "\xe9 - a", "a - ''b", "a - ==b", "a==- b"),
+        *("b&\xe1mp;c d", "c b&\xf1bsp;d", "x y awww…", "x - awww…"),  # markup once it is plain
         *("f+@ • x", "af$@ - b"),  # the last sign is a letter, behind one that is none
         # too long to be kept, and to be known by their markup
         *(f"{'x' * 40}==a==b c", f"{'x' * 40}==a - b", f"a - ==b=={'x' * 40}"),
@@ -227,6 +242,13 @@ def test_another_cleaning_is_left_to_the_library(library: Tokenizer, tmp_path: P
     for normalizer in (BertNormalizer(), Lowercase(), Sequence([library.normalizer, Lowercase()])):
         other.normalizer = normalizer
         assert not is_known(other)
+
+    other.normalizer = library.normalizer
+    other.pre_tokenizer = WhitespaceSplit()
+    assert not is_known(other)
+    other.pre_tokenizer = library.pre_tokenizer
+    other.add_special_tokens(["zurl"])
+    assert not is_known(other)
 
     other.save(str(tmp_path / "tokenizer.json"))
     (pieces,) = BundleTokeniser(tmp_path / "tokenizer.json", 64, 8, 4)(["one Word"])
