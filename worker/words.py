@@ -17,13 +17,14 @@ import re
 from array import array
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
+from itertools import compress
 from typing import Final, NamedTuple
 from unicodedata import combining, normalize
 
 from tokenizers import Tokenizer
 
 MOST: Final = 30_000  # words of a generation: some 6 MB
-NEW: Final = 100  # words of a text that may be learnt: an attacker's text has no other
+NEW: Final = 1_000  # characters that a text may teach: an attacker's has many more
 LONGEST: Final = 32  # characters of a word that is kept: a longer one hardly comes again
 
 # SHA-256 of the `normalizer` in tokenizer.json.
@@ -84,12 +85,12 @@ class Words:
         table, before = self._generations
         split = [self._split(text) for text in texts]
         unknown = [_unknown(words or (), table, before) for words in split]
-        new = {word for few in unknown if len(few) <= NEW for word in few}
-        once = self._learn(new, table)
+        teaches = [sum(map(len, strange)) <= NEW for strange in unknown]
+        once = self._learn(set().union(*compress(unknown, teaches)), table)
         odd = table.odd.union(once)  # a long one may be anything
         return [
-            None if words is None or len(strange) > NEW else _looked_up(words, table.ids, once, odd)
-            for words, strange in zip(split, unknown, strict=True)
+            _looked_up(words, table.ids, once, odd) if words is not None and known else None
+            for words, known in zip(split, teaches, strict=True)
         ]
 
     def _split(self, text: str) -> list[str] | None:
