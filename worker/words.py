@@ -23,7 +23,7 @@ from unicodedata import combining, normalize
 
 from tokenizers import Tokenizer
 
-MOST: Final = 30_000  # words of a generation: some 6 MB
+MOST: Final = 30_000  # words of a generation: some 7 MB
 NEW: Final = 1_000  # characters that a text may teach: an attacker's has many more
 LONGEST: Final = 32  # characters of a word that is kept: a longer one hardly comes again
 
@@ -85,12 +85,12 @@ class Words:
         table, before = self._generations
         split = [self._split(text) for text in texts]
         unknown = [_unknown(words or (), table, before) for words in split]
-        teaches = [sum(map(len, strange)) <= NEW for strange in unknown]
-        once = self._learn(set().union(*compress(unknown, teaches)), table)
+        learnt = [sum(map(len, strange)) <= NEW for strange in unknown]
+        once = self._learn(set().union(*compress(unknown, learnt)), table)
         odd = table.odd.union(once)  # a long one may be anything
         return [
-            _looked_up(words, table.ids, once, odd) if words is not None and known else None
-            for words, known in zip(split, teaches, strict=True)
+            _looked_up(words, table.ids, once, odd) if words is not None and is_learnt else None
+            for words, is_learnt in zip(split, learnt, strict=True)
         ]
 
     def _split(self, text: str) -> list[str] | None:

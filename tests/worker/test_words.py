@@ -1,6 +1,7 @@
 """Words that are looked up give the library's own ids, whatever stands beside what."""
 
 import csv
+import json
 from array import array
 from collections import Counter
 from pathlib import Path
@@ -247,6 +248,12 @@ def test_another_cleaning_is_left_to_the_library(library: Tokenizer, tmp_path: P
     other.pre_tokenizer = WhitespaceSplit()
     assert not is_known(other)
     other.pre_tokenizer = library.pre_tokenizer
+    short = json.loads(library.to_str())
+    short["model"]["max_input_chars_per_word"] = 8
+    assert not is_known(Tokenizer.from_str(json.dumps(short)))
+    bare = json.loads(library.to_str())
+    bare["post_processor"] = None
+    assert not is_known(Tokenizer.from_str(json.dumps(bare)))
     other.add_special_tokens(["zurl"])
     assert not is_known(other)
 
