@@ -15,9 +15,9 @@ This is so with the cleaning of `tidegate train`, and with any other the library
 import json
 import re
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from hashlib import sha256
-from itertools import compress
+from itertools import accumulate, compress
 from typing import Final, NamedTuple
 from unicodedata import combining, normalize
 
@@ -25,6 +25,7 @@ from tokenizers import Tokenizer
 
 MOST: Final = 30_000  # words of a generation: some 7 MB
 NEW: Final = 1_000  # characters that a text may teach: an attacker's has many more
+NEW_AT_ONCE: Final = 200_000  # that all texts of a call may teach; the next call has the rest
 LONGEST: Final = 32  # characters of a word that is kept: a longer one hardly comes again
 
 # SHA-256 of the `normalizer` in tokenizer.json.
@@ -60,6 +61,8 @@ class _Table(NamedTuple):
 class Words:
     """Tables of words in two generations: when one has MOST, the next takes over what comes again.
 
+    A call may go past MOST, by what it may teach at most.
+
     Threads may share them: a call goes on with the tables that it began with.
 
     Args:
@@ -85,7 +88,7 @@ class Words:
         table, before = self._generations
         split = [self._split(text) for text in texts]
         unknown = [_unknown(words or (), table, before) for words in split]
-        learnt = [sum(map(len, strange)) <= NEW for strange in unknown]
+        learnt = _may_teach(unknown)
         once = self._learn(set().union(*compress(unknown, learnt)), table)
         odd = table.odd.union(once)  # a long one may be anything
         return [
@@ -181,6 +184,13 @@ def _unknown(words: Iterable[str], table: _Table, before: _Table) -> set[str]:
     table.odd.update(before.odd.intersection(known))  # first, for other threads
     table.ids.update((word, before.ids[word]) for word in known)
     return absent.difference(known)
+
+
+def _may_teach(unknown: Sequence[Collection[str]]) -> list[bool]:
+    """Say of each text whether its new words are few, in it and in those before it."""
+    sizes = [sum(map(len, strange)) for strange in unknown]
+    so_far = accumulate(size if size <= NEW else 0 for size in sizes)
+    return [size <= NEW and total <= NEW_AT_ONCE for size, total in zip(sizes, so_far, strict=True)]
 
 
 def _is_odd(word: str) -> bool:

@@ -227,6 +227,21 @@ def test_a_text_of_new_words_is_left_to_the_library(library: Tokenizer) -> None:
     assert assert_the_library_agrees(table, library, [usual]) == 1
 
 
+def test_a_window_teaches_so_much_at_most_and_the_next_one_the_rest(
+    library: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else thousands of comments of an attacker could fill the memory before a table is full."""
+    monkeypatch.setattr(words, "NEW_AT_ONCE", 500)
+    table = Words(library)
+    texts = [" ".join(f"n{first + n}m" for n in range(20)) for first in range(1_000, 3_000, 20)]
+
+    known = [ids is not None for ids in table.ids(texts)]
+
+    assert 0 < sum(known) * 20 == table.count <= 500
+    assert known == sorted(known, reverse=True), "the first ones teach"
+    assert assert_the_library_agrees(table, library, texts) > sum(known)
+
+
 def test_a_long_word_is_not_kept(library: Tokenizer) -> None:
     """Else a few hundred comments could fill the memory."""
     table = Words(library)
