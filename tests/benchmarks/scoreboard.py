@@ -181,6 +181,7 @@ WANTED: Final = (
     _api("a lone comment, p50", "api", "lone_p50_ms", 15),
     _api("a lone comment, p99", "api", "lone_p99_ms", 40),
     _api("half load, p99", "overload", "half_load_p99_ms", 100),
+    _api("half load, p99 of 40 tokens", "overload", "half_load_short_p99_ms", 100),
     _api(
         "five times the capacity, p99 of what is accepted", "overload", "over_accepted_p99_ms", 700
     ),

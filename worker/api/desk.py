@@ -2,14 +2,17 @@
 
 Nothing waits in vain. How long the device takes for a byte of text is measured all the time; a
 request that could not be answered before its deadline is turned away at the door, and one whose
-deadline passes while it waits is never scored. A large request goes over the device in parts, so
-that small ones do not wait for the whole of it.
+deadline passes while it waits is never scored.
+
+Nor does a short comment wait for long ones: it goes before them, for a while, and only so much
+goes over the device at once as leaves the next ones a turn soon.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from itertools import accumulate, count
 from threading import Condition, Thread
 from time import monotonic
 from typing import Final, NamedTuple
@@ -24,21 +27,25 @@ from worker.settings import ApiSettings
 TURN_S: Final = 1.0  # an idle thread still turns, and says so
 SPARE: Final = 0.5  # of the deadline may be spent on waiting; the other half is for the work
 
+# Comments of a site differ in length by a hundred times. These three were found by simulation of
+# such lengths at half the capacity and over it, then measured (docs/api.md).
+STRETCH: Final = 3.0  # as many times as long as a comment takes, shorter ones may go before it
+SLICE_S: Final = 0.025  # of work that may go over the device at once, however little waits
+SHARE: Final = 1 / 3  # of the work that waits, too: where much does, large batches pay
+
 
 @dataclass(eq=False)
 class Ask:
     """What one request wants to know, and by when.
 
     Attributes:
-        comments: to judge.
-        weights: of each, about what it costs.
+        comments: how many there are to judge.
         deadline: seconds, monotonic.
         answered: the answers, set in `loop`.
         answers: those that are there; written by the desk's thread.
     """
 
-    comments: Sequence[CommentEvent]
-    weights: Sequence[int]
+    comments: int
     deadline: float
     answered: "asyncio.Future[list[Answer]]"
     loop: asyncio.AbstractEventLoop
@@ -49,12 +56,35 @@ class Ask:
         return self.deadline > now and not self.answered.cancelled()
 
 
-class Part(NamedTuple):
-    """Some comments of a request, which go over the device together with others."""
+class Waiting(NamedTuple):
+    """A comment that waits, in the order of its turn.
 
-    ask: Ask
-    comments: Sequence[CommentEvent]
+    Attributes:
+        turn: seconds, monotonic; who came later than that does not go before it.
+        number: of two with the same turn the first goes first.
+        weight: about what it costs.
+    """
+
+    turn: float
+    number: int
     weight: int
+    comment: CommentEvent
+    ask: Ask
+
+
+def turns(now: float, takes_s: Sequence[float], within_s: float) -> list[float]:
+    """Return the turn of each comment of a request, in their order.
+
+    The shortest goes first, and who waits gains on those that come: the order of turns is that of
+    "what it takes less a share of what it waited", which does not change as time goes by. No turn
+    is so late that the rest of the deadline is not left for the work.
+
+    Args:
+        now: seconds, monotonic.
+        takes_s: seconds that each takes by itself.
+        within_s: seconds that the request has.
+    """
+    return [now + min(STRETCH * so_far, SPARE * within_s) for so_far in accumulate(takes_s)]
 
 
 class Desk:
@@ -83,7 +113,8 @@ class Desk:
         self._pace = pace
         self._failed = failed
         self._changed = Condition()
-        self._waiting: deque[Part] = deque()
+        self._waiting: list[Waiting] = []  # a heap
+        self._numbers = count()
         self._weight = 0  # of all that waits or is on the device
         self._closed = False
         self._thread = Thread(target=self._run, name="device", daemon=True)
@@ -124,9 +155,8 @@ class Desk:
         """
         within_s = deadline_s or self._deadline_s
         loop = asyncio.get_running_loop()
-        weights = [self._pace.weight(comment.text) for comment in comments]
-        ask = Ask(comments, weights, monotonic() + within_s, loop.create_future(), loop)
-        self._admit(ask, within_s)
+        ask = Ask(len(comments), monotonic() + within_s, loop.create_future(), loop)
+        self._admit(ask, comments, within_s)
         try:
             async with asyncio.timeout(within_s):
                 return await ask.answered
@@ -135,12 +165,14 @@ class Desk:
                 503, "The comment could not be judged in time.", retry_after_s=1
             ) from None
 
-    def _admit(self, ask: Ask, within_s: float) -> None:
+    def _admit(self, ask: Ask, comments: Sequence[CommentEvent], within_s: float) -> None:
+        weights = [self._pace.weight(comment.text) for comment in comments]
         with self._changed:
             if self._closed:
                 raise ApiError(503, "The server is stopping.", retry_after_s=1)
-            takes_s = self._pace.seconds(sum(ask.weights))
-            if len(ask.comments) > 1 and takes_s > within_s:
+            each_s = [self._pace.seconds(weight) for weight in weights]
+            takes_s = sum(each_s)
+            if len(comments) > 1 and takes_s > within_s:
                 raise ApiError(
                     413,
                     f"These comments take about {takes_s:.1f} s, a request has {within_s:g} s: "
@@ -154,19 +186,11 @@ class Desk:
                     f"More comments wait than can be judged in {self._deadline_s:g} s.",
                     retry_after_s=wait_s,
                 )
-            self._weight += sum(ask.weights)
-            self._waiting.extend(self._parts(ask))
+            self._weight += sum(weights)
+            of_each = zip(turns(monotonic(), each_s, within_s), weights, comments, strict=True)
+            for turn, weight, comment in of_each:
+                heappush(self._waiting, Waiting(turn, next(self._numbers), weight, comment, ask))
             self._changed.notify_all()
-
-    def _parts(self, ask: Ask) -> list[Part]:
-        return [
-            Part(
-                ask,
-                ask.comments[start : start + self._batch],
-                sum(ask.weights[start : start + self._batch]),
-            )
-            for start in range(0, len(ask.comments), self._batch)
-        ]
 
     # -- the desk's own thread
 
@@ -178,34 +202,34 @@ class Desk:
             self._give_up(error)
         self._pulse.rest()
 
-    def _next_batch(self) -> list[Part]:
+    def _next_batch(self) -> list[Waiting]:
         """Return what is judged next; nothing when all is done and closed."""
         with self._changed:
             while not self._waiting and not self._closed:
                 self._pulse.beat()
                 self._changed.wait(TURN_S)
             self._pulse.beat()
-            batch: list[Part] = []
-            comments = 0
-            while self._waiting:
-                comments += len(self._waiting[0].comments)
-                if batch and comments > self._batch:
+            left_s = max(SLICE_S, SHARE * self.waits_s)
+            batch: list[Waiting] = []
+            while self._waiting and len(batch) < self._batch:
+                left_s -= self._pace.seconds(self._waiting[0].weight)
+                if batch and left_s < 0:
                     break
-                batch.append(self._waiting.popleft())
+                batch.append(heappop(self._waiting))
             return batch
 
-    def _answer(self, batch: Sequence[Part]) -> None:
+    def _answer(self, batch: Sequence[Waiting]) -> None:
         began = monotonic()
-        due = [part for part in batch if part.ask.is_due(began)]
+        due = [waiting for waiting in batch if waiting.ask.is_due(began)]
         if due:
-            answers = iter(self._rooms([comment for part in due for comment in part.comments]))
-            for part in due:
-                part.ask.answers += [next(answers) for _ in part.comments]
-                if len(part.ask.answers) == len(part.ask.comments):
-                    _tell(part.ask)
+            answers = self._rooms([waiting.comment for waiting in due])
+            for waiting, answer in zip(due, answers, strict=True):
+                waiting.ask.answers.append(answer)
+                if len(waiting.ask.answers) == waiting.ask.comments:
+                    _tell(waiting.ask)
         with self._changed:
-            self._weight -= sum(part.weight for part in batch)
-            if weight := sum(part.weight for part in due):
+            self._weight -= sum(waiting.weight for waiting in batch)
+            if weight := sum(waiting.weight for waiting in due):
                 self._pace.learn(weight, monotonic() - began)
 
     def _give_up(self, error: BaseException) -> None:

@@ -7,10 +7,12 @@ from threading import Event
 from time import monotonic
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.comment import CommentEvent
 from schemas.errors import ScoringError
-from worker.api.desk import Desk
+from worker.api.desk import SLICE_S, SPARE, STRETCH, Desk, turns
 from worker.api.errors import ApiError
 from worker.api.pace import Pace
 from worker.api.rooms import Answer
@@ -107,14 +109,99 @@ def test_what_waits_while_the_device_works_is_one_batch() -> None:
             asyncio.create_task(desk.judge(comments(*texts)))
             for texts in ("ab", "c", "de", "fghij", "k")
         ]
-        await until(lambda: len(desk._waiting) == 6)  # noqa: SLF001
+        await until(lambda: len(desk._waiting) == 11)  # noqa: SLF001
         rooms.may.set()
         await asyncio.gather(first, *others)
 
     with desk_of(rooms, batch=4) as (desk, _):
         asyncio.run(ask(desk))
 
-    assert rooms.batches == [["first"], list("abc"), list("de"), list("fghi"), list("jk")]
+    assert rooms.batches == [["first"], list("abcd"), list("efgh"), list("ijk")]
+
+
+def test_a_short_comment_goes_before_long_ones_that_came_before_it() -> None:
+    """Those after each other, as they came."""
+    rooms = Rooms()
+    rooms.may.clear()
+    long = "x" * 1_000
+
+    async def ask(desk: Desk) -> None:
+        first = asyncio.create_task(desk.judge(comments("first")))
+        await until(rooms.entered.is_set)
+        others = [
+            asyncio.create_task(desk.judge(comments(text)))
+            for text in (f"1 {long}", f"2 {long}", "short", f"3 {long}")
+        ]
+        await until(lambda: len(desk._waiting) == 4)  # noqa: SLF001
+        rooms.may.set()
+        await asyncio.gather(first, *others)
+
+    with desk_of(rooms, pace=0.1 / X) as (desk, _):
+        asyncio.run(ask(desk))
+
+    order = [text.split()[0] for batch in rooms.batches for text in batch]
+    assert order == ["first", "short", "1", "2", "3"]
+
+
+def test_a_short_comment_does_not_wait_for_the_whole_of_a_large_request() -> None:
+    """It goes between two of its parts."""
+    rooms = Rooms()
+    rooms.may.clear()
+
+    async def ask(desk: Desk) -> None:
+        large = asyncio.create_task(desk.judge(comments(*(["large"] * 20))))
+        await until(rooms.entered.is_set)
+        small = asyncio.create_task(desk.judge(comments("small")))
+        await until(lambda: any(each.comment.text == "small" for each in desk._waiting))  # noqa: SLF001
+        rooms.may.set()
+        await asyncio.gather(large, small)
+
+    with desk_of(rooms, batch=100, pace=0.2 / X) as (desk, _):
+        asyncio.run(ask(desk))
+
+    assert "small" in rooms.batches[1]
+    assert sum(batch.count("large") for batch in rooms.batches[2:]) > 0
+
+
+def test_of_what_waits_a_third_goes_over_the_device_at_once() -> None:
+    """So that who comes then has a turn soon; but a slice of time is always filled."""
+    rooms = Rooms()
+    rooms.may.clear()
+
+    async def ask(desk: Desk) -> None:
+        first = asyncio.create_task(desk.judge(comments("first")))
+        await until(rooms.entered.is_set)
+        others = [asyncio.create_task(desk.judge(comments("x"))) for _ in range(20)]
+        await until(lambda: len(desk._waiting) == 20)  # noqa: SLF001
+        rooms.may.set()
+        await asyncio.gather(first, *others)
+
+    slow = SLICE_S / 2.5  # seconds a comment: two fill a slice
+    with desk_of(rooms, batch=100, pace=slow / X) as (desk, _):
+        desk._pace.learn = lambda *_: None  # type: ignore[method-assign]  # noqa: SLF001
+        asyncio.run(ask(desk))
+
+    assert [len(batch) for batch in rooms.batches[1:]] == [6, 4, 3, 2, 2, 2, 1]
+
+
+@given(
+    earlier=st.lists(st.floats(1e-6, 1.0), min_size=1, max_size=20),
+    later=st.floats(1e-6, 1.0),
+    after_s=st.floats(0, 1.0),
+    within_s=st.floats(0.01, 60),
+)
+def test_no_comment_is_overtaken_for_longer_than_its_length_or_half_its_deadline(
+    earlier: list[float], later: float, after_s: float, within_s: float
+) -> None:
+    """The comments of a request keep their order, and one of equal length never overtakes."""
+    first = turns(0.0, earlier, within_s)
+    (second,) = turns(after_s, [later], within_s)
+
+    assert first == sorted(first)
+    assert first[-1] <= min(STRETCH * sum(earlier) * (1 + 1e-9), SPARE * within_s)
+    if second < first[0]:
+        assert later < earlier[0]
+        assert after_s < STRETCH * earlier[0]
 
 
 def test_more_than_can_be_judged_in_time_is_refused_at_once_with_the_time_to_wait() -> None:
