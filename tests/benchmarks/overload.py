@@ -38,10 +38,10 @@ MB: Final = 2**20
 TIMED: Final = """
 local ffi = require("ffi")
 ffi.cdef[[ typedef struct { long s; long ns; } moment; int clock_gettime(int id, moment *at); ]]
-local at = ffi.new("moment")
+local read = ffi.new("moment")
 local function now()
-  ffi.C.clock_gettime(1, at)
-  return tonumber(at.s) * 1e3 + tonumber(at.ns) / 1e6
+  ffi.C.clock_gettime(1, read)
+  return tonumber(read.s) * 1e3 + tonumber(read.ns) / 1e6
 end
 local numbers = 0
 function setup(thread) numbers = numbers + 1; thread:set("number", numbers) end
