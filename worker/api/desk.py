@@ -31,7 +31,7 @@ SPARE: Final = 0.5  # of the deadline may be spent on waiting; the other half is
 # such lengths at half the capacity and over it, then measured (docs/api.md).
 STRETCH: Final = 3.0  # as many times as long as a comment takes, shorter ones may go before it
 SLICE_S: Final = 0.025  # of work that may go over the device at once, however little waits
-SHARE: Final = 1 / 3  # of the work that waits, too: where much does, large batches pay
+SHARE: Final = 1 / 2  # of the work that waits, too: where much does, large batches pay
 
 
 @dataclass(eq=False)
