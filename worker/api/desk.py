@@ -41,12 +41,14 @@ class Ask:
     Attributes:
         comments: how many there are to judge.
         deadline: seconds, monotonic.
+        is_patient: it has more time than others have, who need not wait for it.
         answered: the answers, set in `loop`.
         answers: those that are there; written by the desk's thread.
     """
 
     comments: int
     deadline: float
+    is_patient: bool
     answered: "asyncio.Future[list[Answer]]"
     loop: asyncio.AbstractEventLoop
     answers: list[Answer] = field(default_factory=list)
@@ -116,6 +118,7 @@ class Desk:
         self._waiting: list[Waiting] = []  # a heap
         self._numbers = count()
         self._weight = 0  # of all that waits or is on the device
+        self._patient = 0  # comments that wait and are of patient requests
         self._closed = False
         self._thread = Thread(target=self._run, name="device", daemon=True)
 
@@ -155,7 +158,8 @@ class Desk:
         """
         within_s = deadline_s or self._deadline_s
         loop = asyncio.get_running_loop()
-        ask = Ask(len(comments), monotonic() + within_s, loop.create_future(), loop)
+        is_patient = within_s > self._deadline_s
+        ask = Ask(len(comments), monotonic() + within_s, is_patient, loop.create_future(), loop)
         self._admit(ask, comments, within_s)
         try:
             async with asyncio.timeout(within_s):
@@ -179,7 +183,8 @@ class Desk:
                     "send fewer at once, or JSON Lines.",
                     "INVALID_REQUEST",
                 )
-            wait_s = self.waits_s
+            in_turn = turns(monotonic(), each_s, within_s)
+            wait_s = self._wait_s(in_turn[-1])
             if wait_s > self._deadline_s * SPARE or (wait_s and wait_s + takes_s > within_s):
                 raise ApiError(
                     429,
@@ -187,10 +192,17 @@ class Desk:
                     retry_after_s=wait_s,
                 )
             self._weight += sum(weights)
-            of_each = zip(turns(monotonic(), each_s, within_s), weights, comments, strict=True)
-            for turn, weight, comment in of_each:
+            self._patient += ask.is_patient * len(comments)
+            for turn, weight, comment in zip(in_turn, weights, comments, strict=True):
                 heappush(self._waiting, Waiting(turn, next(self._numbers), weight, comment, ask))
             self._changed.notify_all()
+
+    def _wait_s(self, turn: float) -> float:
+        """Return how long a request will wait, in seconds, whose turn is then."""
+        if not self._patient:
+            return self.waits_s
+        after = [each.weight for each in self._waiting if each.ask.is_patient and each.turn > turn]
+        return self._pace.seconds(self._weight - sum(after))
 
     # -- the desk's own thread
 
@@ -216,6 +228,7 @@ class Desk:
                 if batch and left_s < 0:
                     break
                 batch.append(heappop(self._waiting))
+            self._patient -= sum(waiting.ask.is_patient for waiting in batch)
             return batch
 
     def _answer(self, batch: Sequence[Waiting]) -> None:

@@ -230,6 +230,31 @@ def test_more_than_can_be_judged_in_time_is_refused_at_once_with_the_time_to_wai
         asyncio.run(ask(desk))
 
 
+def test_whoever_has_time_turns_nobody_away_who_has_none() -> None:
+    """A backlog that is sent as JSON Lines leaves the site's own comments their turn."""
+    rooms = Rooms()
+    rooms.may.clear()
+    pace = 1 / X  # a second a comment; half of 20 s may be waited for
+
+    async def ask(desk: Desk) -> None:
+        backlog = asyncio.create_task(desk.judge(comments(*("x" * 30)), deadline_s=600))
+        await until(rooms.entered.is_set)
+        assert desk.waits_s > 25
+        with pytest.raises(ApiError) as refused:
+            await desk.judge(comments(*("y" * 30)), deadline_s=600)
+        assert refused.value.code == 429
+        live = asyncio.create_task(desk.judge(comments("live")))
+        await until(lambda: any(each.comment.text == "live" for each in desk._waiting))  # noqa: SLF001
+        rooms.may.set()
+        await asyncio.gather(backlog, live)
+        assert desk._patient == 0  # noqa: SLF001
+
+    with desk_of(rooms, batch=4, pace=pace) as (desk, _):
+        asyncio.run(ask(desk))
+
+    assert rooms.batches[1][0] == "live"
+
+
 def test_past_its_deadline_a_request_is_told_so_and_is_not_scored() -> None:
     """503: it never hangs, and the device does nothing for nobody."""
     rooms = Rooms()
