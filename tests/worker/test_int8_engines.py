@@ -11,6 +11,7 @@ from threading import enumerate as enumerate_threads
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 import deploy.demo
@@ -100,6 +101,27 @@ def test_a_comment_scores_alone_as_in_any_company(engine: EngineChoice) -> None:
     assert alone.std(axis=0).max() > 0.1, "a model that says the same of all proves nothing"
     assert np.abs(together - alone).max() < BORDERLINE
     assert np.abs(in_sevens - alone).max() < BORDERLINE
+
+
+def test_openvino_keeps_kernels_for_some_shapes_and_not_for_all() -> None:
+    """Else a worker grows for an hour, to 900 MB: the more shapes windows have, the more."""
+    settings = Settings()
+    bundle = open_bundle(settings.bundle, allow_unsigned=False)
+    model = bundle.folder / INT8_MODEL
+    engine = int8_engine(EngineChoice.OPENVINO, model, 2, Pulse())
+    shapes = [
+        [[101] * width] * rows
+        for width in range(engine.grid, bundle.manifest.max_length + 1, engine.grid)
+        for rows in range(1, engine.budget // width + 1)
+    ]
+    process = psutil.Process()
+    engine.logits([shapes[-1]] * 4)  # the memory of its largest tensors
+    before = process.memory_info().rss
+
+    engine.logits(shapes)
+
+    assert len(shapes) > 200
+    assert (process.memory_info().rss - before) / 2**20 < 340  # 220, and 460 if all are kept
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -25,6 +25,10 @@ GRID: Final = 8  # tokens
 
 BUDGET: Final = 512  # tokens; flat to 2,048, worse at 256 and 4,096, and the smallest in memory
 
+# Kernels that each stream keeps for shapes that come again. Of its own 5,000 a process grows to 900
+# MB, as it meets all shapes; with 50 to 400, and no slower (docs/performance.md).
+KERNELS: Final = 50
+
 
 class OpenVinoInt8:
     """The int8 graph on as many requests as there are threads.
@@ -51,6 +55,7 @@ class OpenVinoInt8:
             "NUM_STREAMS": self.requests,
             "INFERENCE_PRECISION_HINT": self._number_type,
             "ENABLE_CPU_PINNING": False,  # we share the cores: with Kafka's client, with others
+            "CPU_RUNTIME_CACHE_CAPACITY": KERNELS,
         }
         try:
             compiled = core.compile_model(model, "CPU", config)
