@@ -17,7 +17,7 @@ from trainer.archives import contents
 from trainer.bootstrap import Floats, Mask, draws, interval, once
 from trainer.columns import TEXT_COLUMNS
 from trainer.evaluate import Figures
-from trainer.files import records
+from trainer.files import columns_found, records
 from trainer.identities import IDENTITIES, named
 
 SAMPLE: Final = 20_000  # rows of a file that are judged at most, drawn with a fixed seed
@@ -58,7 +58,7 @@ def read_bias(path: Path) -> BiasRows:
     """Read a CSV with a column of texts and a column `label` (BAD, NOT_BAD) or `toxic`.
 
     Raises:
-        CommentsFileError: the file cannot be read, has no such column, or another class.
+        CommentsFileError: the file cannot be read, has no rows, no such column, or another class.
     """
     texts, toxic = [], []
     for stored in contents(path):
@@ -71,6 +71,8 @@ def read_bias(path: Path) -> BiasRows:
                     "mend the row",
                 )
             toxic.append(_CLASSES[found])
+    if not texts:
+        raise CommentsFileError(f"{path}: it has no rows", "give a file that has some")
     every = np.arange(len(texts))
     if len(texts) > SAMPLE:
         every = np.sort(np.random.default_rng(0).permutation(len(texts))[:SAMPLE])
@@ -166,6 +168,6 @@ def _value(path: Path, record: Mapping[str, object], columns: Sequence[str]) -> 
         if column in record:
             return record[column]
     raise CommentsFileError(
-        f"{path}: no column {' or '.join(columns)}; found {', '.join(map(str, record))}",
+        f"{path}: no column {' or '.join(columns)}; found {columns_found(record)}",
         "name the column so",
     )

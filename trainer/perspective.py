@@ -49,10 +49,12 @@ def read_perspective(path: Path) -> tuple[list[str], dict[str, Floats]]:
             "name them comment_text, and TOXICITY, THREAT, …",
         )
     scores = {
-        label: np.asarray([_score(record.values[column], column, record.place) for record in every])
+        label: np.asarray(
+            [_score(record.values.get(column), column, record.place) for record in every]
+        )
         for label, column in columns.items()
     }
-    return [str(record.values[text]) for record in every], scores
+    return [str(record.values.get(text, "")) for record in every], scores
 
 
 def perspective(

@@ -62,14 +62,15 @@ def agreement(score_map: ScoreMap, ours: Floats, theirs: Floats) -> Figures:
     """Say how well a map meets another system's scores on rows that it was not fitted on.
 
     Returns:
-        `rows`; `rank_correlation` (Spearman's, the same with and without the map);
+        `rows`; `rank_correlation` (Spearman's, the same with and without the map; None where
+        all rows have one score);
         `mean_absolute_error` and, for the sake of comparison, `…_unmapped`; `agreement`: by
         threshold, the share of rows that both flag or both leave.
     """
     mapped = applied(score_map, ours)
     return {
         "rows": len(ours),
-        "rank_correlation": round(float(spearmanr(ours, theirs).statistic), 4),
+        "rank_correlation": _rank_correlation(ours, theirs),
         "mean_absolute_error": round(float(np.abs(mapped - theirs).mean()), 4),
         "mean_absolute_error_unmapped": round(float(np.abs(ours - theirs).mean()), 4),
         "agreement": {
@@ -79,6 +80,12 @@ def agreement(score_map: ScoreMap, ours: Floats, theirs: Floats) -> Figures:
             f"{t:g}": [int((mapped >= t).sum()), int((theirs >= t).sum())] for t in THRESHOLDS
         },
     }
+
+
+def _rank_correlation(ours: Floats, theirs: Floats) -> float | None:
+    if min(len(np.unique(ours)), len(np.unique(theirs))) == 1:
+        return None
+    return round(float(spearmanr(ours, theirs).statistic), 4)
 
 
 def _map(x: Floats, y: Floats) -> ScoreMap:

@@ -50,6 +50,7 @@ def test_a_fair_model_has_no_worst_term(templates: Path) -> None:
         ("text,label\nx,PERHAPS\n", "line 2: neither BAD nor NOT_BAD"),
         ("text,kind\nx,BAD\n", "no column label or toxic"),
         ("words,label\nx,BAD\n", "no column comment_text or text"),
+        ("text,label\n", "it has no rows"),
     ],
 )
 def test_a_file_that_is_not_of_this_kind_is_named(
@@ -61,3 +62,14 @@ def test_a_file_that_is_not_of_this_kind_is_named(
 
     with pytest.raises(CommentsFileError, match=f"bias.csv.*{message}"):
         read_bias(path)
+
+
+def test_a_comment_that_stands_for_a_header_is_not_quoted(tmp_path: Path) -> None:
+    """No message ever has a comment in it."""
+    path = tmp_path / "bias.csv"
+    path.write_text("you are all awful,0\nx,BAD\n", encoding="utf-8")
+
+    with pytest.raises(CommentsFileError, match="the header may be missing") as refused:
+        read_bias(path)
+
+    assert "awful" not in refused.value.what

@@ -75,6 +75,13 @@ def test_agreement_is_full_where_a_map_can_undo_the_difference() -> None:
     assert min(found["agreement"].values()) > 0.98
 
 
+def test_scores_that_are_all_one_have_no_rank() -> None:
+    """No report can be written with a number that is none."""
+    ours, same = np.linspace(0, 1, 10), np.full(10, 0.5)
+
+    assert agreement(by_regression(ours, same), ours, same)["rank_correlation"] is None
+
+
 @pytest.mark.parametrize(
     ("x", "y"), [([0, 1], [1, 0]), ([0, 0], [0, 1]), ([0, 0.5, 1], [0, 1]), ([0, 2], [0, 1])]
 )
