@@ -71,6 +71,7 @@ class CommentDataset(Dataset[Item]):
     def __init__(self, rows: Rows, tokenizer: Tokenizer, max_length: int) -> None:
         copy = Tokenizer.from_str(tokenizer.to_str())
         copy.enable_truncation(max_length)
+        copy.no_padding()  # some files have it on, and the mask would take it for tokens
         texts = [text.encode(errors="replace").decode() for text in rows.texts]
         self._ids = [torch.tensor(e.ids) for e in copy.encode_batch_fast(texts)]
         self._labels = torch.from_numpy(rows.labels)

@@ -194,6 +194,16 @@ def test_of_a_blank_row_nothing_is_known() -> None:
     assert blank.known == 0
 
 
+def test_a_tokeniser_that_pads_by_itself_does_not_pass_padding_off_as_tokens() -> None:
+    """Many on the hub do, and the model would attend to it."""
+    tokenizer = words_tokenizer()
+    tokenizer.enable_padding(length=16)
+
+    dataset = CommentDataset(Rows([say(2)], np.zeros((1, 1), np.float32)), tokenizer, 32)
+
+    assert dataset.lengths == [2]
+
+
 def test_long_comments_are_cut_and_half_a_surrogate_pair_is_borne() -> None:
     """Neither stops a run."""
     texts = [say(50), "w1 \ud83d w2"]
