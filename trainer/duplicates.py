@@ -70,7 +70,9 @@ def _signature(text: str) -> Signature:
     """Return [_HASHES] the least hash of the text's word pairs under each hash function."""
     words = [zlib.crc32(word.encode()) for word in _WORD.findall(text.casefold())]
     if len(words) < 3:  # noqa: PLR2004 - too short for pairs: the text as a whole
-        pairs = np.asarray([zlib.crc32(exact_key(text).encode())], np.uint64)
+        pairs = np.asarray(
+            [zlib.crc32((exact_key(text) or text).encode(errors="replace"))], np.uint64
+        )
     else:
         ids = np.asarray(words, np.uint64)
         pairs = ids[:-1] * np.uint64(0x9E3779B97F4A7C15) + ids[1:]

@@ -31,3 +31,8 @@ def test_short_texts_are_the_same_only_if_their_letters_are() -> None:
 def test_no_texts_make_no_groups() -> None:
     """An empty list is fine."""
     assert groups([]).tolist() == []
+
+
+def test_texts_without_a_letter_are_the_same_only_if_all_their_signs_are() -> None:
+    """Else one emoji that is held out would take all others out of the training."""
+    assert groups(["!!!", "😀", "???", "😀", "\ud83d"]).tolist() == [0, 1, 2, 1, 4]
