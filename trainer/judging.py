@@ -11,13 +11,14 @@ from schemas.bundle import FLOAT_WEIGHTS, INT8_MODEL, MANIFEST, BundleManifest
 from schemas.errors import TrainingError
 from trainer import data, predictors
 from trainer.amend import Maps, amend
+from trainer.archives import without_packing
 from trainer.baseline import BagOfWords
 from trainer.bias import bias, read_bias
 from trainer.bootstrap import Floats
 from trainer.curves import Curve, draw
 from trainer.data import LabelledFile, Rows
 from trainer.evaluate import Figures, Judged, difference, evaluate, mean_auc
-from trainer.lineage import may_know
+from trainer.lineage import learnt_from, may_know
 from trainer.making import INT8_BOUND
 from trainer.perspective import NAME, perspective, read_perspective
 from trainer.predictors import Predictor
@@ -176,7 +177,7 @@ def _rows(
     made_from = {
         manifest.name
         for manifest in manifests
-        if manifest and names & set(manifest.metrics.get("data", {}).get("files", ()))
+        if manifest and {*map(without_packing, names)} & learnt_from(manifest)
     }
     if asked.rows is None and made_from:
         raise TrainingError(

@@ -34,6 +34,11 @@ def began_at(before: BundleManifest, files: Iterable[str], held_out: str) -> dic
     }
 
 
+def learnt_from(manifest: BundleManifest) -> set[str]:
+    """Return the files that a bundle, or one before it, has learnt from, by name."""
+    return {file for file, _ in _heard(manifest)}
+
+
 def may_know(manifest: BundleManifest) -> list[str]:
     """Return the files of which a bundle may know rows that it says it held out."""
     found: list[str] = (_before(manifest) or {}).get("may_know", [])

@@ -1,6 +1,7 @@
 """`tidegate evaluate`, whole: honest rows, one report, and what it refuses."""
 
 import csv
+import gzip
 import json
 import shutil
 from dataclasses import replace
@@ -82,13 +83,14 @@ def test_held_out_figures_are_those_that_training_stated(
 def test_a_bundle_is_not_judged_by_what_it_has_learnt_from_unawares(
     bundle: Path, made_file: Path, tmp_path: Path
 ) -> None:
-    """Whoever gives the files of its training has to say which rows are meant."""
-    files = [LabelledFile(made_file)]
+    """Whoever gives the files of its training, packed or not, has to say which rows are meant."""
+    packed = tmp_path / f"{made_file.name}.gz"
+    packed.write_bytes(gzip.compress(made_file.read_bytes()))
 
-    with pytest.raises(TrainingError, match="tiny: made from one of these files") as refusal:
-        judge(Asked([str(bundle)], files), tmp_path)
-
-    assert "--rows held-out" in str(refusal.value.hint)
+    for file in (made_file, packed):
+        with pytest.raises(TrainingError, match="tiny: made from one of these files") as refusal:
+            judge(Asked([str(bundle)], [LabelledFile(file)]), tmp_path)
+        assert "--rows held-out" in str(refusal.value.hint)
 
 
 def test_another_split_than_that_of_the_training_is_refused(

@@ -13,7 +13,7 @@ from trainer.data import LabelledFile
 from trainer.ensemble import held_out_by
 from trainer.export import ship
 from trainer.judging import Asked, judge
-from trainer.lineage import began_at, may_know
+from trainer.lineage import began_at, learnt_from, may_know
 from trainer.predictors import predictor
 
 
@@ -48,6 +48,13 @@ def test_what_was_heard_is_not_forgotten_by_a_training_in_between(first: BundleM
 
     assert may_know(over_ours) == ["a.csv"]
     assert may_know(twice) == ["a.csv"]
+
+
+def test_what_those_before_it_have_learnt_from_it_has_learnt_from_too(
+    first: BundleManifest,
+) -> None:
+    """Nobody is to judge it by these rows unawares."""
+    assert learnt_from(heir(first, ["ours.jsonl.gz"], "two")) == {"a.csv", "b.csv", "ours.jsonl"}
 
 
 @pytest.fixture
