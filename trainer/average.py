@@ -22,11 +22,12 @@ from schemas.bundle import FLOAT_WEIGHTS, BundleManifest, read_manifest, verify
 from schemas.errors import TrainingError
 from trainer import data, fit
 from trainer import model as models
+from trainer.archives import without_packing
 from trainer.bootstrap import Floats
-from trainer.calibrate import fit_scale
+from trainer.calibrate import Scale, fit_scale
 from trainer.data import LabelledFile, Labels, is_set
 from trainer.evaluate import Figures
-from trainer.export import refuse_other
+from trainer.export import refuse_name, refuse_other
 from trainer.lineage import may_know
 from trainer.making import Parts, Trained, make_bundle
 from trainer.recipe import FitSettings
@@ -81,6 +82,7 @@ def average(  # noqa: PLR0913 - the options of `tidegate average`
     started = time.monotonic()
     out = out.resolve()
     refuse_other(out)
+    refuse_name(name)
     found = [_member(folder) for folder in members]
     _must_be_alike(found, members)
     rows = data.read_files(files)
@@ -114,6 +116,7 @@ def average(  # noqa: PLR0913 - the options of `tidegate average`
             positive_weights=ones,
             budget=BUDGET,
             precision=precision,
+            scale_before=Scale.of(first),
             metrics={"average": _figures(found, kept, losses)},
         ),
         out,
@@ -203,10 +206,10 @@ def _must_have_held_out(
     members: Sequence[Member], split: Split, files: Sequence[LabelledFile]
 ) -> None:
     """Refuse a member that may have learnt from rows that the mean is chosen or judged by."""
-    names = {file.path.name for file in files}
+    names = {without_packing(file.path.name) for file in files}
     for member in members:
         its = member.manifest.metrics.get("data", {})
-        if missing := set(its.get("files", ())) - names:
+        if missing := set(map(without_packing, its.get("files", ()))) - names:
             raise TrainingError(
                 f"{member.name} has learnt from {', '.join(sorted(missing))}, too",
                 "give all files that the members were made from",

@@ -7,7 +7,7 @@ stays as it was.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from scipy.optimize import minimize  # type: ignore[import-untyped]  # ships no 
 from scipy.special import expit, log_expit  # type: ignore[import-untyped]  # ships no types
 from sklearn.metrics import precision_recall_curve
 
-from schemas.bundle import Calibration
+from schemas.bundle import BundleManifest, Calibration
 from trainer.data import Labels, is_set
 
 FALLBACK_THRESHOLD: Final = 0.5
@@ -37,6 +37,14 @@ class Scale:
     calibration: tuple[Calibration, ...]
     thresholds: tuple[float, ...]
 
+    @classmethod
+    def of(cls, bundle: BundleManifest) -> Self:
+        """Return the one that a bundle has."""
+        return cls(
+            tuple(bundle.calibration[label] for label in bundle.labels),
+            tuple(bundle.thresholds[label] for label in bundle.labels),
+        )
+
     def probabilities(self, logits: Floats) -> Floats:
         """Return [rows, labels] probabilities of [rows, labels] logits."""
         slopes = np.asarray([c.slope for c in self.calibration])
@@ -50,6 +58,7 @@ def fit_scale(
     labels: Labels,
     positive_weights: Sequence[float],
     precision: float | None = None,
+    before: Scale | None = None,
 ) -> Scale:
     """Fit the scaling of every label, then its threshold, on rows that were not learnt from.
 
@@ -58,6 +67,8 @@ def fit_scale(
         labels: [rows, labels] in 0..1, NaN where not known.
         positive_weights: [labels] of a positive in the loss.
         precision: that the thresholds are to give; None: those of the best F1.
+        before: of the model that training began at; a label of which no row says anything
+            keeps it.
     """
     calibration = tuple(
         platt(logits[:, i], labels[:, i], weight) for i, weight in enumerate(positive_weights)
@@ -66,7 +77,13 @@ def fit_scale(
     thresholds = tuple(
         best_threshold(scores[:, i], labels[:, i], precision) for i in range(labels.shape[1])
     )
-    return Scale(calibration, thresholds)
+    if before is None:
+        return Scale(calibration, thresholds)
+    known = [np.isfinite(of_one).any() for of_one in labels.T]
+    kept = [(before.calibration[i], before.thresholds[i]) for i in range(len(known))]
+    fitted = zip(calibration, thresholds, strict=True)
+    of_each = [new if it_is else old for it_is, new, old in zip(known, fitted, kept, strict=True)]
+    return Scale(*zip(*of_each, strict=True))
 
 
 def platt(logits: Floats, labels: Labels, positive_weight: float) -> Calibration:

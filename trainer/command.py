@@ -7,20 +7,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from schemas.bundle import BundleManifest
 from schemas.errors import TrainingError
 from trainer import data, fit, lineage
 from trainer import model as models
 from trainer.balanced import with_balanced_identities
+from trainer.calibrate import Scale
 from trainer.data import LabelledFile
 from trainer.data_page import summary, write_data_report
 from trainer.data_report import DataReport, data_report
 from trainer.disguised import with_disguised
 from trainer.distil import Distillation
 from trainer.distributed import joined
-from trainer.export import refuse_other
+from trainer.export import refuse_name, refuse_other
 from trainer.loss import positive_weights
 from trainer.making import Parts, Trained, make_bundle
 from trainer.recipe import FitSettings
@@ -74,10 +77,8 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
     out = out.resolve()
     folder = out.with_name(out.name + RUN)
     refuse_other(out)
+    refuse_name(name)
     with joined() as world:
-        if fresh and world.first:
-            shutil.rmtree(folder / fit.CHECKPOINTS, ignore_errors=True)
-        world.wait()
         rows, read = data.read_files(files), files
         if distillation:
             rows, read = distillation.with_unlabelled(rows), [*files, distillation.file]
@@ -87,6 +88,8 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
         tokenizer = models.clean_tokenizer(base)
         _check(max_length, model)
         began_at = _began_at(base, split, files) if world.first else None
+        before = models.bundle_at(base)
+        _must_speak_of_all_labels(split, before)
         if world.first:
             _report_on_data(folder, data_report(read, rows, split, tokenizer))
         train_rows = distillation.taught(split) if distillation else split.train
@@ -97,6 +100,9 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
         taught = with_disguised(taught, settings.disguise, settings.seed)
         parts = Parts.of(replace(split, train=taught), tokenizer, max_length)
         weights = positive_weights(train_rows.labels, settings.balance)
+        if fresh and world.first:
+            shutil.rmtree(folder / fit.CHECKPOINTS, ignore_errors=True)
+        world.wait()
         history = fit.fit(
             model,
             parts.train,
@@ -131,6 +137,7 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
                     "teacher": distillation.figures() if distillation else None,
                 }
             },
+            scale_before=Scale.of(before) if before else None,
             cut_short=settings.max_steps is not None and history.steps <= SMOKE_STEPS,
         ),
         out,
@@ -158,6 +165,20 @@ def _began_at(
             "here: trust no figure on these"
         )
     return found
+
+
+def _must_speak_of_all_labels(split: Split, before: BundleManifest | None) -> None:
+    """Refuse rows that leave a label to chance: its threshold is found on those for validation."""
+    known = [np.isfinite(of_one).any() for of_one in split.validation.labels.T]
+    unknown = [name for name, it_is in zip(split.validation.names, known, strict=True) if not it_is]
+    if not unknown:
+        return
+    if before is None:
+        raise TrainingError(
+            f"no row that is held out for validation says anything of {', '.join(unknown)}",
+            "add a file with these labels, or go on from a bundle that has them, with --base",
+        )
+    say(f"{', '.join(unknown)}: in no row; calibration and threshold of {before.name} are kept")
 
 
 def _check(max_length: int, model: PreTrainedModel) -> None:

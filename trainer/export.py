@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
@@ -29,6 +30,7 @@ from schemas.bundle import (
     content_version,
     file_entry,
 )
+from schemas.contract import MOST_CHARACTERS_OF_A_NAME
 from schemas.errors import TrainingError
 from trainer.card import card
 
@@ -83,6 +85,18 @@ def refuse_other(out: Path) -> None:
         raise TrainingError(f"{out} is there and is no bundle", "give --out a new folder")
 
 
+def refuse_name(name: str) -> None:
+    """Look whether a bundle may be called so, before hours go into making one.
+
+    Raises:
+        TrainingError: it is empty, or too long.
+    """
+    if not 0 < len(name) <= MOST_CHARACTERS_OF_A_NAME:
+        raise TrainingError(
+            f"--name has {len(name)} characters", f"give 1 to {MOST_CHARACTERS_OF_A_NAME}"
+        )
+
+
 @contextmanager
 def unfinished(out: Path) -> Iterator[Path]:
     """Give a folder to work in; its `bundle` becomes `out` if the block ends well.
@@ -104,9 +118,10 @@ def unfinished(out: Path) -> Iterator[Path]:
             if out.exists():
                 out.rename(Path(scratch) / "before")
             bundle.rename(out)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # the latter, too, of a disk that is full
+        why = error.strerror if isinstance(error, OSError) else error
         raise TrainingError(
-            f"{out} cannot be written: {error.strerror}", "look at its rights and the free space"
+            f"{out} cannot be written: {why}", "look at its rights and the free space"
         ) from error
 
 

@@ -59,6 +59,7 @@ class Trained:
         budget: padded tokens in a batch.
         precision: that the thresholds are to give; None: those of the best F1.
         metrics: how it came about, beside what is measured here.
+        scale_before: of the bundle that training began at, for labels that no row knows.
         cut_short: it was given too few steps to rank comments by more than rounding.
     """
 
@@ -74,6 +75,7 @@ class Trained:
     budget: int
     precision: float | None
     metrics: Mapping[str, Any]
+    scale_before: Scale | None = None
     cut_short: bool = False
 
 
@@ -89,7 +91,11 @@ def make_bundle(trained: Trained, out: Path) -> BundleManifest:
     on_test = fit.predict(model, parts.test, budget)
     model.cpu()  # from here on it is written, and set beside what a CPU makes of it
     scale = fit_scale(
-        on_validation, split.validation.labels, trained.positive_weights, trained.precision
+        on_validation,
+        split.validation.labels,
+        trained.positive_weights,
+        trained.precision,
+        trained.scale_before,
     )
     say("writing the int8 model, and judging both on the held-out rows")
     with unfinished(out) as scratch:

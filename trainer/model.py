@@ -69,7 +69,7 @@ def base_name(base: str | None) -> str:
         return DEFAULT_BASE
     if before := bundle_at(base):
         return before.base_model
-    return Path(base).name if Path(base).is_dir() else base
+    return Path(base).resolve().name if Path(base).is_dir() else base
 
 
 def load_model(base: str | None, labels: Sequence[str]) -> PreTrainedModel:

@@ -18,6 +18,8 @@ from pydantic import (
 
 from schemas.errors import SettingsError
 
+MOST_SEED: Final = 2**32 - 1
+
 
 class FitSettings(BaseModel):
     """The settings of the loop; the defaults are the recipe of the shipped bundle.
@@ -25,7 +27,7 @@ class FitSettings(BaseModel):
     Where transformers' TrainingArguments has a name for a setting, it is that name.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: PositiveInt = Field(default=4, description="Passes over the training rows.")
     max_steps: PositiveInt | None = Field(
@@ -97,7 +99,9 @@ class FitSettings(BaseModel):
         default=True, description="Keep the weights of the lowest held-out loss, or the last ones."
     )
     seed: NonNegativeInt = Field(
-        default=0, description="Of the order of rows, the head and dropout; not of the split."
+        default=0,
+        le=MOST_SEED,
+        description="Of the order of rows, the head and dropout; not of the split.",
     )
     checkpoint_every_s: NonNegativeFloat = Field(
         default=300.0, description="Seconds between checkpoints; 0 for one after every step."

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.calibrate import best_threshold, fit_scale, platt
+from schemas.bundle import Calibration
+from trainer.calibrate import Scale, best_threshold, fit_scale, platt
 from trainer.evaluate import calibration_error
 
 
@@ -80,3 +81,16 @@ def test_a_precision_that_no_threshold_gives_is_answered_by_the_highest() -> Non
     scores, labels = np.array([0.2, 0.9]), np.array([1, 0], np.float32)
 
     assert best_threshold(scores, labels, 0.9) == 0.95
+
+
+def test_a_label_of_which_no_row_says_anything_keeps_its_scale_of_before() -> None:
+    """The others are fitted anew."""
+    logits = np.linspace(-3, 3, 40)[:, None].repeat(2, 1)
+    labels = np.stack([logits[:, 0] > 0.5, np.full(40, np.nan)], 1).astype(np.float32)
+    before = Scale((Calibration(slope=2.0, intercept=-1.0),) * 2, (0.3, 0.7))
+
+    scale = fit_scale(logits, labels, [1.0, 1.0], before=before)
+
+    assert (scale.calibration[1], scale.thresholds[1]) == (before.calibration[1], 0.7)
+    assert scale.calibration[0] != before.calibration[0]
+    assert scale.thresholds[0] != 0.3

@@ -1,5 +1,6 @@
 """The whole run: from labelled files to a bundle, and what it refuses before it starts."""
 
+import csv
 import errno
 import re
 from pathlib import Path
@@ -7,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from schemas.bundle import read_manifest, verify
-from schemas.errors import TrainingError
+from schemas.errors import CommentsFileError, TrainingError
 from trainer import graph
 from trainer.command import train
 from trainer.data import LabelledFile
+from trainer.fit import CHECKPOINTS
 from trainer.recipe import FitSettings
 
 
@@ -49,6 +51,46 @@ def test_a_length_that_the_base_cannot_take_is_refused_with_both_numbers(
         train([LabelledFile(made_file)], tmp_path / "out", str(tiny_base), max_length=512)
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", "x" * 257])
+def test_a_name_that_no_bundle_may_have_is_refused_at_once(
+    name: str, made_file: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    """Not after hours, by the manifest."""
+    with pytest.raises(TrainingError, match=f"--name has {len(name)} characters"):
+        train([LabelledFile(made_file)], tmp_path / "out", str(tiny_base), name=name)
+
+
+def test_labels_that_no_row_knows_are_not_left_to_chance(
+    made_file: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    """A fresh head says anything of them, and would flag by it."""
+    with made_file.open(encoding="utf-8", newline="") as file:
+        rows = [{k: row[k] for k in ("comment_text", "toxic")} for row in csv.DictReader(file)]
+    one_label = tmp_path / "one.csv"
+    with one_label.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["comment_text", "toxic"])
+        writer.writeheader()
+        writer.writerows(rows)
+
+    with pytest.raises(TrainingError, match=r"says anything of severe_toxic, .* identity_hate"):
+        train([LabelledFile(one_label)], tmp_path / "out", str(tiny_base), max_length=48)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["one.csv"]
+
+
+def test_checkpoints_are_dropped_for_a_fresh_run_only_once_it_can_begin(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    """A file that is misspelt costs no hours."""
+    kept = tmp_path / "out.run" / CHECKPOINTS / "step-5"
+    kept.mkdir(parents=True)
+
+    with pytest.raises(CommentsFileError):
+        train([LabelledFile(tmp_path / "no.csv")], tmp_path / "out", str(tiny_base), fresh=True)
+
+    assert kept.is_dir()
 
 
 def test_a_run_whose_bundle_could_not_be_written_is_not_trained_again(

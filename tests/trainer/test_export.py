@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from schemas.bundle import (
@@ -112,6 +113,17 @@ def test_a_run_that_fails_leaves_what_was_there(bundle: Path, tmp_path: Path) ->
 
     assert read_manifest(out) == before
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_weights_that_find_no_room_are_an_error_of_ours(tmp_path: Path) -> None:
+    """Safetensors has an error of its own for a disk that is full."""
+    with (
+        pytest.raises(TrainingError, match=r"cannot be written: .*os error 28"),
+        unfinished(tmp_path / "out"),
+    ):
+        raise SafetensorError("Error while serializing: IoError: No space left (os error 28)")
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_no_bundle_is_never_replaced(tmp_path: Path) -> None:

@@ -21,6 +21,9 @@ from trainer.recipe import PUBLISHED_RECIPE, FitSettings, settings_of
         ("ema_decay", 1.0),
         ("balance", 2.0),
         ("checkpoint_every_s", -1.0),
+        ("checkpoint_every_s", float("inf")),
+        ("max_grad_norm", float("nan")),
+        ("seed", 2**32),
     ],
 )
 def test_a_setting_out_of_bounds_is_refused_by_its_name(name: str, value: float) -> None:
