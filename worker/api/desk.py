@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import accumulate, count
+from math import inf
 from threading import Condition, Thread
 from time import monotonic
 from typing import Final, NamedTuple
@@ -221,7 +222,8 @@ class Desk:
                 self._pulse.beat()
                 self._changed.wait(TURN_S)
             self._pulse.beat()
-            left_s = max(SLICE_S, SHARE * self.waits_s)
+            has_time = self._patient == len(self._waiting)  # all of it: nobody is held up
+            left_s = inf if has_time else max(SLICE_S, SHARE * self.waits_s)
             batch: list[Waiting] = []
             while self._waiting and len(batch) < self._batch:
                 left_s -= self._pace.seconds(self._waiting[0].weight)

@@ -255,6 +255,16 @@ def test_whoever_has_time_turns_nobody_away_who_has_none() -> None:
     assert rooms.batches[1][0] == "live"
 
 
+def test_where_all_that_waits_has_time_it_goes_in_whole_batches() -> None:
+    """Small ones are slower, and there is nobody for whom they would be."""
+    rooms = Rooms()
+
+    with desk_of(rooms, batch=8, pace=1 / X) as (desk, _):
+        asyncio.run(desk.judge(comments(*("x" * 20)), deadline_s=600))
+
+    assert [len(batch) for batch in rooms.batches] == [8, 8, 4]
+
+
 def test_past_its_deadline_a_request_is_told_so_and_is_not_scored() -> None:
     """503: it never hangs, and the device does nothing for nobody."""
     rooms = Rooms()
