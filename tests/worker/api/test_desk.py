@@ -74,6 +74,17 @@ async def until(what: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
+async def behind_the_first(desk: Desk, rooms: Rooms, requests: Sequence[Sequence[str]]) -> None:
+    """Have requests wait until all are there, while the device works at a first one."""
+    rooms.may.clear()
+    first = asyncio.create_task(desk.judge(comments("first")))
+    await until(rooms.entered.is_set)
+    others = [asyncio.create_task(desk.judge(comments(*texts))) for texts in requests]
+    await until(lambda: len(desk._waiting) == sum(map(len, requests)))  # noqa: SLF001
+    rooms.may.set()
+    await asyncio.gather(first, *others)
+
+
 def texts_of(answers: Sequence[Answer]) -> list[str]:
     """Return the texts that were answered for."""
     return [answer.labels[0] for answer in answers]
@@ -100,21 +111,9 @@ def test_each_request_gets_its_own_answers_in_its_order() -> None:
 def test_what_waits_while_the_device_works_is_one_batch() -> None:
     """Up to its bound, and a request that is larger goes in parts."""
     rooms = Rooms()
-    rooms.may.clear()
-
-    async def ask(desk: Desk) -> None:
-        first = asyncio.create_task(desk.judge(comments("first")))
-        await until(rooms.entered.is_set)
-        others = [
-            asyncio.create_task(desk.judge(comments(*texts)))
-            for texts in ("ab", "c", "de", "fghij", "k")
-        ]
-        await until(lambda: len(desk._waiting) == 11)  # noqa: SLF001
-        rooms.may.set()
-        await asyncio.gather(first, *others)
 
     with desk_of(rooms, batch=4) as (desk, _):
-        asyncio.run(ask(desk))
+        asyncio.run(behind_the_first(desk, rooms, ["ab", "c", "de", "fghij", "k"]))
 
     assert rooms.batches == [["first"], list("abcd"), list("efgh"), list("ijk")]
 
@@ -122,22 +121,11 @@ def test_what_waits_while_the_device_works_is_one_batch() -> None:
 def test_a_short_comment_goes_before_long_ones_that_came_before_it() -> None:
     """Those after each other, as they came."""
     rooms = Rooms()
-    rooms.may.clear()
     long = "x" * 1_000
-
-    async def ask(desk: Desk) -> None:
-        first = asyncio.create_task(desk.judge(comments("first")))
-        await until(rooms.entered.is_set)
-        others = [
-            asyncio.create_task(desk.judge(comments(text)))
-            for text in (f"1 {long}", f"2 {long}", "short", f"3 {long}")
-        ]
-        await until(lambda: len(desk._waiting) == 4)  # noqa: SLF001
-        rooms.may.set()
-        await asyncio.gather(first, *others)
+    requests = [[f"1 {long}"], [f"2 {long}"], ["short"], [f"3 {long}"]]
 
     with desk_of(rooms, pace=0.1 / X) as (desk, _):
-        asyncio.run(ask(desk))
+        asyncio.run(behind_the_first(desk, rooms, requests))
 
     order = [text.split()[0] for batch in rooms.batches for text in batch]
     assert order == ["first", "short", "1", "2", "3"]
@@ -166,20 +154,11 @@ def test_a_short_comment_does_not_wait_for_the_whole_of_a_large_request() -> Non
 def test_of_what_waits_half_goes_over_the_device_at_once() -> None:
     """So that who comes then has a turn soon; but a slice of time is always filled."""
     rooms = Rooms()
-    rooms.may.clear()
-
-    async def ask(desk: Desk) -> None:
-        first = asyncio.create_task(desk.judge(comments("first")))
-        await until(rooms.entered.is_set)
-        others = [asyncio.create_task(desk.judge(comments("x"))) for _ in range(25)]
-        await until(lambda: len(desk._waiting) == 25)  # noqa: SLF001
-        rooms.may.set()
-        await asyncio.gather(first, *others)
 
     slow = SLICE_S / 2.5  # seconds a comment: two fill a slice
     with desk_of(rooms, batch=100, pace=slow / X) as (desk, _):
         desk._pace.learn = lambda *_: None  # type: ignore[method-assign]  # noqa: SLF001
-        asyncio.run(ask(desk))
+        asyncio.run(behind_the_first(desk, rooms, ["x"] * 25))
 
     assert [len(batch) for batch in rooms.batches[1:]] == [12, 6, 3, 2, 2]
 
