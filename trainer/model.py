@@ -69,7 +69,9 @@ def base_name(base: str | None) -> str:
         return DEFAULT_BASE
     if before := bundle_at(base):
         return before.base_model
-    return Path(base).resolve().name if Path(base).is_dir() else base
+    if not Path(base).is_dir():
+        return base
+    return Path(base).name or Path(base).resolve().name  # of `.`, which has none
 
 
 def load_model(base: str | None, labels: Sequence[str]) -> PreTrainedModel:

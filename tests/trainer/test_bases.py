@@ -191,3 +191,15 @@ def test_a_bundle_that_began_at_another_has_the_base_of_that_one(bundle: Path) -
     assert base_name(str(bundle)) == read_manifest(bundle).base_model
     assert bundle_at(str(bundle)) == read_manifest(bundle)
     assert bundle_at(str(bundle.parent)) is None
+
+
+def test_a_base_that_one_stands_in_has_its_folders_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`.` has none, and no bundle can be written without one; a link keeps its own."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path / "model")
+    monkeypatch.chdir(tmp_path / "model")
+
+    assert base_name(".") == "model"
+    assert base_name(str(tmp_path / "linked")) == "linked"
