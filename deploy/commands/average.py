@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from deploy.commands.split_seed import SPLIT_SEED
 from deploy.full_install import require_full_install
-from trainer.recipe import MOST_SEED
 
 _PATH = click.Path(path_type=Path)
 
@@ -21,13 +21,7 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--out", type=_PATH, required=True, help="The bundle's folder.")
 @click.option("--name", default="tide-1", show_default=True, help="The bundle's name.")
-@click.option(
-    "--split-seed",
-    type=click.IntRange(0, MOST_SEED),
-    default=0,
-    show_default=True,
-    help="As in training.",
-)
+@SPLIT_SEED
 @click.option(
     "--precision",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),

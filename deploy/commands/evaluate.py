@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
+from deploy.commands.split_seed import SPLIT_SEED
 from deploy.full_install import require_full_install
-from trainer.recipe import MOST_SEED
 
 _FILE = click.Path(path_type=Path)
 
@@ -21,13 +21,7 @@ _FILE = click.Path(path_type=Path)
     type=click.Choice(["held-out", "all"]),
     help="Which rows of the files to judge by; needed where a bundle was made from one of them.",
 )
-@click.option(
-    "--split-seed",
-    type=click.IntRange(0, MOST_SEED),
-    default=0,
-    show_default=True,
-    help="As in training.",
-)
+@SPLIT_SEED
 @click.option("--baseline", is_flag=True, help="TF-IDF, fitted on the rows not held out, beside.")
 @click.option("--against", metavar="BUNDLE", help="Show what the first would flip in its place.")
 @click.option("--bias", type=_FILE, multiple=True, help="Comments that name groups of people.")

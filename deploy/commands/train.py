@@ -7,8 +7,9 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
+from deploy.commands.split_seed import SPLIT_SEED
 from deploy.full_install import require_full_install
-from trainer.recipe import LENGTHS, MOST_SEED, RECIPES, FitSettings, settings_of
+from trainer.recipe import LENGTHS, RECIPES, FitSettings, settings_of
 
 
 def _settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -54,13 +55,7 @@ def _kind(annotation: Any) -> Any:
     type=click.IntRange(16),
     help="Tokens in a piece; longer comments are cut.  [default: 128; published: 512]",
 )
-@click.option(
-    "--split-seed",
-    type=click.IntRange(0, MOST_SEED),
-    default=0,
-    show_default=True,
-    help="Of the held-out rows.",
-)
+@SPLIT_SEED
 @click.option(
     "--precision",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),

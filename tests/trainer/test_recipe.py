@@ -34,6 +34,16 @@ def test_a_setting_out_of_bounds_is_refused_by_its_name(name: str, value: float)
     assert refused.value.what.startswith(f"--{name.replace('_', '-')} is {value}: ")
 
 
+@pytest.mark.parametrize("command", ["train", "average", "evaluate"])
+@pytest.mark.parametrize("seed", ["-1", str(2**32)])
+def test_a_seed_of_no_split_is_refused(command: str, seed: str) -> None:
+    """By its name, and not by whoever draws with it."""
+    refused = CliRunner().invoke(main, [command, "--split-seed", seed])
+
+    assert refused.exit_code == 2
+    assert "--split-seed" in refused.output
+
+
 def test_all_wrong_settings_are_named_at_once() -> None:
     """Nobody mends them one run at a time."""
     with pytest.raises(SettingsError) as refused:
