@@ -16,7 +16,7 @@ from scipy.special import expit, log_expit  # type: ignore[import-untyped]  # sh
 from sklearn.metrics import precision_recall_curve
 
 from schemas.bundle import BundleManifest, Calibration
-from trainer.data import Labels, is_set
+from trainer.data import Labels, is_set, spoken_of
 
 FALLBACK_THRESHOLD: Final = 0.5
 LEAST_THRESHOLD: Final = 0.05  # a few validation rows must not set a label on nearly all comments
@@ -79,11 +79,12 @@ def fit_scale(
     )
     if before is None:
         return Scale(calibration, thresholds)
-    known = [np.isfinite(of_one).any() for of_one in labels.T]
-    kept = [(before.calibration[i], before.thresholds[i]) for i in range(len(known))]
-    fitted = zip(calibration, thresholds, strict=True)
-    of_each = [new if it_is else old for it_is, new, old in zip(known, fitted, kept, strict=True)]
-    return Scale(*zip(*of_each, strict=True))
+    fitted = Scale(calibration, thresholds)
+    chosen = [fitted if known else before for known in spoken_of(labels)]
+    return Scale(
+        tuple(scale.calibration[i] for i, scale in enumerate(chosen)),
+        tuple(scale.thresholds[i] for i, scale in enumerate(chosen)),
+    )
 
 
 def platt(logits: Floats, labels: Labels, positive_weight: float) -> Calibration:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import torch
 from transformers import PreTrainedModel
 
@@ -169,8 +168,9 @@ def _began_at(
 
 def _must_speak_of_all_labels(split: Split, before: BundleManifest | None) -> None:
     """Refuse rows that leave a label to chance: its threshold is found on those for validation."""
-    known = [np.isfinite(of_one).any() for of_one in split.validation.labels.T]
-    unknown = [name for name, it_is in zip(split.validation.names, known, strict=True) if not it_is]
+    rows = split.validation
+    spoken_of = zip(rows.names, data.spoken_of(rows.labels), strict=True)
+    unknown = [name for name, it_is in spoken_of if not it_is]
     if not unknown:
         return
     if before is None:

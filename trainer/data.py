@@ -94,6 +94,11 @@ def is_set(labels: Labels) -> npt.NDArray[np.bool_]:
     return labels >= HALF
 
 
+def spoken_of(labels: Labels) -> list[bool]:
+    """Say of each label, [labels], whether any row knows it."""
+    return [bool(np.isfinite(label).any()) for label in labels.T]
+
+
 def labelled_file(argument: str) -> LabelledFile:
     """Read `FILE` or `FILE@WEIGHT`, as `--data` takes it; a file that has an @ in its name wins.
 

@@ -127,9 +127,8 @@ class Scored:
     @classmethod
     def of(cls, model: Predictor, rows: Rows) -> "Scored":
         """Score the rows for the labels that the model and the rows have."""
-        known = np.asarray(np.isfinite(rows.labels).any(axis=0))
         labels = tuple(
-            name for name, there in zip(rows.names, known, strict=True)
+            name for name, there in zip(rows.names, data.spoken_of(rows.labels), strict=True)
             if there and name in model.labels
         )  # fmt: skip
         if not labels:

@@ -59,7 +59,8 @@ class Trained:
         budget: padded tokens in a batch.
         precision: that the thresholds are to give; None: those of the best F1.
         metrics: how it came about, beside what is measured here.
-        scale_before: of the bundle that training began at, for labels that no row knows.
+        scale_before: of the bundle that training began at, or of a member of a mean: labels that
+            no row knows keep it.
         cut_short: it was given too few steps to rank comments by more than rounding.
     """
 

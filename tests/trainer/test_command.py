@@ -62,22 +62,50 @@ def test_a_name_that_no_bundle_may_have_is_refused_at_once(
         train([LabelledFile(made_file)], tmp_path / "out", str(tiny_base), name=name)
 
 
-def test_labels_that_no_row_knows_are_not_left_to_chance(
-    made_file: Path, tiny_base: Path, tmp_path: Path
-) -> None:
-    """A fresh head says anything of them, and would flag by it."""
+@pytest.fixture
+def one_label(made_file: Path, tmp_path: Path) -> Path:
+    """Rows that say nothing but whether they are toxic."""
     with made_file.open(encoding="utf-8", newline="") as file:
         rows = [{k: row[k] for k in ("comment_text", "toxic")} for row in csv.DictReader(file)]
-    one_label = tmp_path / "one.csv"
-    with one_label.open("w", encoding="utf-8", newline="") as file:
+    path = tmp_path / "one.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, ["comment_text", "toxic"])
         writer.writeheader()
         writer.writerows(rows)
+    return path
 
+
+def test_labels_that_no_row_knows_are_not_left_to_chance(
+    one_label: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    """A fresh head says anything of them, and would flag by it."""
     with pytest.raises(TrainingError, match=r"says anything of severe_toxic, .* identity_hate"):
         train([LabelledFile(one_label)], tmp_path / "out", str(tiny_base), max_length=48)
 
     assert [path.name for path in tmp_path.iterdir()] == ["one.csv"]
+
+
+def test_labels_that_no_row_knows_keep_the_scale_of_the_bundle_that_training_began_at(
+    one_label: Path, bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Moderators' decisions often are of one label, and the others must not be lost by that."""
+    before = read_manifest(bundle)
+
+    train(
+        [LabelledFile(one_label)],
+        tmp_path / "out",
+        str(bundle),
+        settings=FitSettings(max_steps=1),
+        max_length=48,
+    )
+
+    after = read_manifest(tmp_path / "out")
+    kept = {
+        label for label in after.labels if after.calibration[label] == before.calibration[label]
+    }
+    assert kept == set(after.labels) - {"toxic"}
+    assert {after.thresholds[label] == before.thresholds[label] for label in kept} == {True}
+    assert f"calibration and threshold of {before.name} are kept" in capfd.readouterr().err
 
 
 def test_checkpoints_are_dropped_for_a_fresh_run_only_once_it_can_begin(
