@@ -27,7 +27,7 @@ from trainer.bootstrap import Floats
 from trainer.calibrate import Scale, fit_scale
 from trainer.data import LabelledFile, Labels, is_set
 from trainer.evaluate import Figures
-from trainer.export import refuse_name, refuse_other
+from trainer.export import refuse_name, refuse_out
 from trainer.lineage import may_know
 from trainer.making import Parts, Trained, make_bundle
 from trainer.recipe import FitSettings
@@ -81,7 +81,7 @@ def average(  # noqa: PLR0913 - the options of `tidegate average`
     """
     started = time.monotonic()
     out = out.resolve()
-    refuse_other(out)
+    refuse_out(out)
     refuse_name(name)
     found = [_member(folder) for folder in members]
     _must_be_alike(found, members)
@@ -173,6 +173,11 @@ def validation_loss(logits: Floats, labels: Labels) -> float:
 
 def _member(folder: Path) -> Member:
     manifest = read_manifest(folder)
+    if not (folder / FLOAT_WEIGHTS).is_file():
+        raise TrainingError(
+            f"{folder} has no {FLOAT_WEIGHTS}, only int8, as bundles are shipped",
+            "give the folder that `tidegate train` wrote",
+        )
     verify(folder, manifest, (FLOAT_WEIGHTS,))
     model: PreTrainedModel = models.load_model(str(folder), manifest.labels)
     weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

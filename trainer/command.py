@@ -22,14 +22,13 @@ from trainer.data_report import DataReport, data_report
 from trainer.disguised import with_disguised
 from trainer.distil import Distillation
 from trainer.distributed import joined
-from trainer.export import refuse_name, refuse_other
+from trainer.export import refuse_name, refuse_out
 from trainer.loss import positive_weights
 from trainer.making import Parts, Trained, make_bundle
-from trainer.recipe import FitSettings
+from trainer.recipe import LEAST_LENGTH, FitSettings
 from trainer.say import say
 from trainer.split import Split, split_rows
 
-LEAST_LENGTH: Final = 8  # tokens: [CLS], [SEP] and a few
 RUN: Final = ".run"  # after the bundle's name: the folder of what its making keeps on its way
 OURS: Final = FitSettings()
 SMOKE_STEPS: Final = 100  # --max-steps of so few is to show that all of it works
@@ -75,7 +74,7 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
     started = time.monotonic()
     out = out.resolve()
     folder = out.with_name(out.name + RUN)
-    refuse_other(out)
+    refuse_out(out)
     refuse_name(name)
     with joined() as world:
         rows, read = data.read_files(files), files

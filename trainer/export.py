@@ -33,6 +33,7 @@ from schemas.bundle import (
 from schemas.contract import MOST_CHARACTERS_OF_A_NAME
 from schemas.errors import TrainingError
 from trainer.card import card
+from trainer.stop import ended_as_by_an_error
 
 LISTED: Final = (
     CONFIG,
@@ -75,12 +76,18 @@ class Result:
     data_fingerprint: str
 
 
-def refuse_other(out: Path) -> None:
-    """Look whether a bundle may be written to `out`, before hours go into making one.
+def refuse_out(out: Path) -> None:
+    """Look whether a bundle can be written to `out`, before hours go into making one.
 
     Raises:
-        TrainingError: at `out` is something that is no bundle.
+        TrainingError: at `out` is something that is no bundle, or nothing can be written there.
     """
+    _refuse_other(out)
+    with _errors_of(out), _scratch_beside(out):
+        pass
+
+
+def _refuse_other(out: Path) -> None:
     if out.exists() and not (out / MANIFEST).is_file() and (out.is_file() or any(out.iterdir())):
         raise TrainingError(f"{out} is there and is no bundle", "give --out a new folder")
 
@@ -102,22 +109,33 @@ def unfinished(out: Path) -> Iterator[Path]:
     """Give a folder to work in; its `bundle` becomes `out` if the block ends well.
 
     It lies beside `out`, so that the last step is a rename. A bundle that stands at `out` is
-    replaced; anything else that stands there is left alone.
+    replaced; anything else that stands there is left alone. SIGTERM leaves no scraps either.
 
     Raises:
         TrainingError: at `out` is something that is no bundle, or it cannot be written.
     """
     out = out.resolve()
-    refuse_other(out)
+    _refuse_other(out)
+    with _errors_of(out), ended_as_by_an_error(), _scratch_beside(out) as scratch:
+        bundle = scratch / "bundle"
+        bundle.mkdir()
+        yield scratch
+        if out.exists():
+            out.rename(scratch / "before")
+        bundle.rename(out)
+
+
+@contextmanager
+def _scratch_beside(out: Path) -> Iterator[Path]:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
+        yield Path(scratch)
+
+
+@contextmanager
+def _errors_of(out: Path) -> Iterator[None]:
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
-            bundle = Path(scratch) / "bundle"
-            bundle.mkdir()
-            yield Path(scratch)
-            if out.exists():
-                out.rename(Path(scratch) / "before")
-            bundle.rename(out)
+        yield
     except (OSError, SafetensorError) as error:  # the latter, too, of a disk that is full
         why = error.strerror if isinstance(error, OSError) else error
         raise TrainingError(

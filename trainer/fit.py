@@ -110,7 +110,7 @@ def fit(  # noqa: PLR0913 - what the loop needs, each a thing of its own
             asked, due = world.sum([stop.signal, checkpoints.due])
             if asked or due or done == total:
                 checkpoints.save(run)
-            if asked and done < total:
+            if asked:
                 stop.leave(done, total)
             progress.leave_out(since)
     model.load_state_dict(run.best)

@@ -131,6 +131,7 @@ PUBLISHED_RECIPE: Final = FitSettings(
 
 RECIPES: Final = {"tide": FitSettings(), "published": PUBLISHED_RECIPE}
 LENGTHS: Final = {"tide": 128, "published": 512}  # tokens in a row, if the base takes as many
+LEAST_LENGTH: Final = 16  # tokens: [CLS], [SEP] and a few words
 
 
 def settings_of(recipe: str, **given: Any) -> FitSettings:

@@ -24,6 +24,7 @@ from trainer.bootstrap import Floats
 from trainer.columns import Reader
 from trainer.data import Labels
 from trainer.files import JSON_LINES, PARQUET, records
+from trainer.stop import ended_as_by_an_error
 
 TEXT: Final = "comment_text"
 HELD_OUT: Final = "held_out_fingerprint"
@@ -147,7 +148,10 @@ def _whole(out: Path) -> Iterator[IO[bytes]]:
     unfinished: Path | None = None
     try:
         # made with mode 0600
-        with tempfile.NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}.", delete=False) as f:
+        with (
+            ended_as_by_an_error(),
+            tempfile.NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}.", delete=False) as f,
+        ):
             unfinished = Path(f.name)
             yield f.file
             f.flush()

@@ -9,7 +9,7 @@ import click
 
 from deploy.commands.split_seed import SPLIT_SEED
 from deploy.full_install import require_full_install
-from trainer.recipe import LENGTHS, RECIPES, FitSettings, settings_of
+from trainer.recipe import LEAST_LENGTH, LENGTHS, RECIPES, FitSettings, settings_of
 
 
 def _settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -52,7 +52,7 @@ def _kind(annotation: Any) -> Any:
 @click.option("--name", default="tide-1", show_default=True, help="The bundle's name.")
 @click.option(
     "--max-length",
-    type=click.IntRange(16),
+    type=click.IntRange(LEAST_LENGTH),
     help="Tokens in a piece; longer comments are cut.  [default: 128; published: 512]",
 )
 @SPLIT_SEED

@@ -47,7 +47,7 @@ def test_a_length_that_the_base_cannot_take_is_refused_with_both_numbers(
     made_file: Path, tiny_base: Path, tmp_path: Path
 ) -> None:
     """Nothing is trained, nothing is left behind."""
-    with pytest.raises(TrainingError, match="--max-length is 512, the base takes 8 to 64"):
+    with pytest.raises(TrainingError, match="--max-length is 512, the base takes 16 to 64"):
         train([LabelledFile(made_file)], tmp_path / "out", str(tiny_base), max_length=512)
 
     assert list(tmp_path.iterdir()) == []
@@ -60,6 +60,17 @@ def test_a_name_that_no_bundle_may_have_is_refused_at_once(
     """Not after hours, by the manifest."""
     with pytest.raises(TrainingError, match=f"--name has {len(name)} characters"):
         train([LabelledFile(made_file)], tmp_path / "out", str(tiny_base), name=name)
+
+
+def test_a_place_where_nothing_can_be_written_is_named_before_the_data_is_read(
+    tmp_path: Path,
+) -> None:
+    """Not after hours, by the bundle: the file of rows is not even there."""
+    (tmp_path / "file").write_text("no folder")
+    out = tmp_path / "file" / "out"
+
+    with pytest.raises(TrainingError, match="out cannot be written: "):
+        train([LabelledFile(tmp_path / "rows.csv")], out)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,23 @@ def test_a_run_that_fails_leaves_what_was_there(bundle: Path, tmp_path: Path) ->
 
     assert read_manifest(out) == before
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_sigterm_while_a_bundle_is_written_leaves_no_scraps(tmp_path: Path) -> None:
+    """It ends the process by way of what cleans up; before and after it ends it as ever."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def told_to_end() -> None:
+        with unfinished(tmp_path / "out") as scratch:
+            (scratch / "bundle" / MANIFEST).write_text("half")
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as ended:
+        told_to_end()
+
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_weights_that_find_no_room_are_an_error_of_ours(tmp_path: Path) -> None:

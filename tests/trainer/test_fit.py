@@ -1,5 +1,6 @@
 """The loop: seeds hold, the best weights are the ones that stay, settings do what they say."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from trainer.distributed import ALONE
 from trainer.loss import Loss, positive_weights
 from trainer.model import load_model, load_tokenizer
 from trainer.normalise import with_cleaning
+from trainer.progress import Progress
 from trainer.recipe import PUBLISHED_RECIPE, FitSettings
 
 LABELS = ("toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate")
@@ -153,6 +155,24 @@ def test_the_published_recipes_gradient_is_that_of_rows_padded_as_they_were_draw
     torch.testing.assert_close(
         gradient(model, dataset, by_length, 3, ALONE), padded, atol=1e-6, rtol=0
     )
+
+
+def test_a_wish_to_stop_in_the_last_step_is_heard_too(
+    made_file: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What follows takes minutes; the same command then goes on there, without a step."""
+
+    def judged(*_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    a_step = FitSettings(max_steps=1)
+    monkeypatch.setattr(Progress, "judged", judged)
+
+    with pytest.raises(SystemExit) as ended:
+        small_run(str(tiny_base), made_file, tmp_path, a_step)
+
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert small_run(str(tiny_base), made_file, tmp_path, a_step).steps == 1
 
 
 def test_a_base_that_is_not_there_is_named_with_a_way_out(tmp_path: Path) -> None:
