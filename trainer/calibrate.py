@@ -21,6 +21,7 @@ from trainer.data import Labels, is_set, spoken_of
 FALLBACK_THRESHOLD: Final = 0.5
 LEAST_THRESHOLD: Final = 0.05  # a few validation rows must not set a label on nearly all comments
 MOST_THRESHOLD: Final = 0.95
+DECIMALS: Final = range(3, 17)  # of a threshold: as few as tell the scores beside it apart
 
 Floats = npt.NDArray[np.float64]
 
@@ -117,8 +118,8 @@ def platt(logits: Floats, labels: Labels, positive_weight: float) -> Calibration
 def best_threshold(scores: Floats, labels: Labels, wanted: float | None = None) -> float:
     """Return the probability from which one label is set, as these rows have it best.
 
-    It lies halfway between two scores, is rounded to 0.001 and stays within 0.05 to 0.95. A
-    label without a positive, or with nothing else, gets 0.5.
+    It lies between two scores, is rounded as far as it stays between them, though not beyond
+    0.001, and is within 0.05 to 0.95. A label without a positive, or with nothing else, gets 0.5.
 
     Args:
         scores: [rows] calibrated probabilities.
@@ -140,5 +141,12 @@ def best_threshold(scores: Floats, labels: Labels, wanted: float | None = None) 
             return MOST_THRESHOLD
         best = int(enough[0])
     below = cuts[best - 1] if best else 0.0
-    halfway = float(np.clip((cuts[best] + below) / 2, LEAST_THRESHOLD, MOST_THRESHOLD))
-    return round(halfway, 3)
+    between = _rounded_between(float(below), float(cuts[best]))
+    return min(max(between, LEAST_THRESHOLD), MOST_THRESHOLD)
+
+
+def _rounded_between(below: float, cut: float) -> float:
+    """Return a number of few decimals over `below` and at most `cut`: no score changes sides."""
+    halfway = (below + cut) / 2
+    rounded = (round(halfway, decimals) for decimals in DECIMALS)
+    return next((number for number in rounded if below < number <= cut), cut)

@@ -100,7 +100,10 @@ def text_of(record: Record, column: str) -> str:
         TrainingError: it is empty, or no text.
     """
     text = record.values.get(column)
-    if not isinstance(text, str) or not text.strip():
+    if text is not None and not isinstance(text, str):
+        kind = type(text).__name__
+        raise TrainingError(f"{record.place}: {column} is of type {kind}", "make it a string")
+    if text is None or not text.strip():
         raise TrainingError(f"{record.place}: {column} is empty", "take the row out")
     return text
 

@@ -4,7 +4,7 @@ A classifier reads position 0 alone. So the last layer needs its query, its outp
 feed-forward part and its norms for one row in place of all, and
     q . (Wk h + bk) = (Wk' q) . h + constant     (the softmax drops the constant)
     sum p (Wv h + bv) = Wv (sum p h) + bv        (the p of a query sum to 1)
-spare its keys and values too. Exact, and a sixth faster with six layers (ENGINES.md).
+spare its keys and values too. Exact, and a sixth faster with six layers.
 """
 
 import warnings

@@ -77,12 +77,12 @@ def judge(asked: Asked, out: Path) -> Figures:
         raise TrainingError(
             f"--write: {asked.models[0]} is no bundle", "give a bundle as the first model"
         )
-    make_folder(out)
     models = [predictors.predictor(reference) for reference in asked.models]
     rows, split, which = _rows(asked, [model.manifest for model in models])
     if asked.baseline:
         models.append(_baseline(split))
     models = _told_apart(models)
+    make_folder(out)
     say(f"{len(rows):,} rows, {len(models)} models")
 
     scored = [Scored.of(model, rows) for model in models]

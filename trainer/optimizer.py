@@ -68,7 +68,7 @@ def _layer(name: str) -> int:
 
 def _above(name: str, layers: int) -> int:
     """Return the layer of an encoder's parameter: embeddings -1, what follows the layers last."""
-    if "embed" in name:
-        return -1
     layer = _layer(name)
-    return layer if layer >= 0 else layers - 1
+    if layer < 0 and "embed" not in name:
+        return layers - 1
+    return layer

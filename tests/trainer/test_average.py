@@ -24,6 +24,7 @@ from schemas.bundle import (
 from schemas.errors import TrainingError
 from trainer.average import average, greedy, mean_of, validation_loss
 from trainer.data import LabelledFile
+from trainer.export import ship
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +100,20 @@ def test_the_mean_of_two_bundles_is_a_bundle_that_states_its_members(
     weights = [load_file(folder / FLOAT_WEIGHTS) for folder in kept]
     for name, tensor in load_file(out / FLOAT_WEIGHTS).items():
         torch.testing.assert_close(tensor, torch.stack([w[name] for w in weights]).mean(0))
+
+
+def test_a_member_as_it_is_shipped_is_refused_with_what_to_give_instead(
+    bundle: Path, made_file: Path, tmp_path: Path
+) -> None:
+    """A mean of weights that were rounded to int8 is none of the members' own."""
+    ship(bundle, tmp_path / "shipped")
+
+    with pytest.raises(TrainingError, match="only int8, as bundles are shipped") as refused:
+        average(
+            [bundle, tmp_path / "shipped"], [LabelledFile(made_file)], tmp_path / "out", name="m"
+        )
+
+    assert "the folder that `tidegate train` wrote" in str(refused.value.hint)
 
 
 def changed(bundle: Path, folder: Path, **differences: object) -> Path:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.bundle import Calibration
-from trainer.calibrate import Scale, best_threshold, fit_scale, platt
+from trainer.calibrate import MOST_THRESHOLD, Scale, best_threshold, fit_scale, platt
 from trainer.evaluate import calibration_error
 
 
@@ -74,6 +74,32 @@ def test_a_wanted_precision_gives_the_lowest_threshold_that_has_it() -> None:
 
     assert best_threshold(scores, labels, 0.7) == 0.45
     assert best_threshold(scores, labels, 0.9) == 0.65
+
+
+@given(
+    steps=st.lists(st.integers(0, 60), min_size=2, max_size=40),
+    seed=st.integers(0, 1_000),
+    wanted=st.sampled_from([0.6, 0.9]),
+)
+def test_a_rounded_threshold_has_the_precision_that_was_wanted(
+    steps: list[int], seed: int, wanted: float
+) -> None:
+    """Scores may lie closer than 0.001 to each other: the precision is there all the same."""
+    scores = 0.5 + np.array(steps) / 10_000
+    labels = np.random.default_rng(seed).integers(0, 2, len(scores)).astype(np.float32)
+    labels[:2] = [0, 1]
+
+    found = best_threshold(scores, labels, wanted)
+
+    assert found == MOST_THRESHOLD or labels[scores >= found].mean() >= wanted
+
+
+def test_a_threshold_has_no_more_decimals_than_it_needs() -> None:
+    """Three where they do."""
+    labels = np.array([0, 1], np.float32)
+
+    assert best_threshold(np.array([0.30001, 0.40002]), labels) == 0.35
+    assert best_threshold(np.array([0.50031, 0.50037]), labels) == 0.50034
 
 
 def test_a_precision_that_no_threshold_gives_is_answered_by_the_highest() -> None:

@@ -92,6 +92,14 @@ def test_a_line_that_is_no_json_object_is_refused_without_its_text(tmp_path: Pat
     assert REMARK not in str(e.value)
 
 
+def test_a_text_that_is_a_number_is_said_to_be_one(tmp_path: Path) -> None:
+    """And not to be empty."""
+    path = written(tmp_path, "number.jsonl", '{"text": 5, "toxic": 1}\n')
+
+    with pytest.raises(TrainingError, match=r"number\.jsonl, line 1: text is of type int"):
+        read_files([path])
+
+
 def test_bytes_that_are_not_utf_8_are_named_by_line(tmp_path: Path) -> None:
     """A file in another encoding is refused, and the error carries nothing of the file."""
     path = tmp_path / "latin.csv"

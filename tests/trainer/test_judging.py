@@ -127,12 +127,14 @@ def test_a_renamed_file_is_judged_with_a_warning(
 def test_an_option_that_lacks_what_it_needs_is_refused(
     bundle: Path, made_file: Path, tmp_path: Path, more: dict[str, object], message: str
 ) -> None:
-    """With what to give beside it."""
+    """With what to give beside it, and without a folder of nothing left behind."""
     plain = Asked([str(bundle)], [LabelledFile(made_file)], rows="all", disguise=False)
     asked = replace(plain, **more)  # type: ignore[arg-type]  # mypy cannot see which fields
 
     with pytest.raises(TrainingError, match=message):
-        judge(asked, tmp_path)
+        judge(asked, tmp_path / "out")
+
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_report_that_cannot_be_written_is_named_before_anything_is_judged(
