@@ -127,8 +127,12 @@ def by_openvino(path: Path, number_type: str = "f32") -> Int8Engine:
 
 
 def by_onnxruntime(path: Path) -> Int8Engine:
-    """Return ONNX Runtime on the file."""
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    """Return ONNX Runtime on the file, with what changes numbers set as a worker sets it."""
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("optimization.enable_gelu_approximation", "1")
+    session = onnxruntime.InferenceSession(
+        path, options, ["CPUExecutionProvider"], disabled_optimizers=["SkipLayerNormFusion"]
+    )
     return Int8Engine(
         lambda ids, mask: session.run([OUTPUT], dict(zip(INPUTS, (ids, mask), strict=True)))[0]
     )

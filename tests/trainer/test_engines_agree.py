@@ -3,10 +3,16 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from schemas.bundle import INT8_MODEL
+from trainer.calibrate import Scale
+from trainer.quantise import by_onnxruntime
 from worker.bundle import Bundle, open_bundle
 from worker.pulse import Pulse
 from worker.scoring.load import load_scorer
@@ -73,6 +79,20 @@ def test_a_comments_score_does_not_lean_on_its_neighbours(
     alone = np.concatenate([scorer.probabilities([piece]) for piece in pieces[:50]])
 
     assert float(np.abs(alone - together[:50]).max()) < 0.01
+
+
+def test_what_a_card_states_of_onnxruntime_is_what_a_worker_computes(
+    opened: Bundle, tokenise: BundleTokeniser, pieces: list[Sequence[int]]
+) -> None:
+    """The same settings on either side, whose code has nothing in common."""
+    worker = scorer_of(opened, tokenise, EngineChoice.ONNXRUNTIME)
+    trainer = by_onnxruntime(opened.folder / INT8_MODEL)
+    dataset: Any = [SimpleNamespace(ids=torch.tensor(piece)) for piece in pieces[:100]]
+
+    found = np.concatenate([worker.probabilities([piece]) for piece in pieces[:100]])
+
+    stated = Scale.of(opened.manifest).probabilities(trainer.logits_alone(dataset, range(100)))
+    np.testing.assert_allclose(found, stated, atol=1e-5)
 
 
 def test_a_checkpoint_without_a_manifest_is_scored_if_it_is_trusted(

@@ -166,7 +166,7 @@ def test_a_micro_batch_that_is_alone_has_all_cores_and_several_have_one_each(
     asked: list[int] = []
 
     class Session:
-        def __init__(self, _: object, options: Any, __: object) -> None:
+        def __init__(self, _: object, options: Any, *__: object, **___: object) -> None:
             self.threads = options.intra_op_num_threads
 
         def run(self, _: object, inputs: Any) -> list[Any]:
