@@ -6,6 +6,7 @@ Nothing that an archive holds is written to disk, and what is unpacked is bounde
 import gzip
 import io
 import lzma
+import re
 import struct
 import zipfile
 import zlib
@@ -22,6 +23,8 @@ TABLES: Final = (".csv", ".jsonl", ".ndjson", ".parquet")
 MOST_UNPACKED: Final = 4 * 2**30  # bytes of one member; Jigsaw's train.csv has 0.07 GiB
 MOST_DEPTH: Final = 2  # Kaggle's zip holds zips; theirs hold none
 MOST_MEMBERS: Final = 64
+
+_PACKING: Final = re.compile(r"(\.gz|\.zip)+$", re.IGNORECASE)
 
 _DAMAGED: Final = (
     OSError,
@@ -75,8 +78,8 @@ def contents(path: Path) -> list[Stored]:
 
 
 def without_packing(name: str) -> str:
-    """Return a file's name without .gz or .zip."""
-    return name.removesuffix(".gz").removesuffix(".zip")
+    """Return a file's name without .gz and .zip, in capitals or not."""
+    return _PACKING.sub("", name)
 
 
 class _Unpacked(io.RawIOBase):

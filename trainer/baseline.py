@@ -33,16 +33,22 @@ class BagOfWords:
         words = TfidfVectorizer(
             ngram_range=(1, 2), min_df=2, sublinear_tf=True, strip_accents="unicode"
         )
-        learnt = words.fit_transform(train.texts)
-        models = tuple(_fitted(learnt, labels) for labels in train.labels.T)
+        try:
+            learnt = words.fit_transform(train.texts)
+        except ValueError:  # no word comes twice: of texts without letters, say
+            models: tuple[Any, ...] = (None,) * len(train.names)
+        else:
+            models = tuple(_fitted(learnt, labels) for labels in train.labels.T)
         scores = cls(train.names, (), words, models).probabilities(validation.texts)
         thresholds = tuple(map(best_threshold, scores.T, validation.labels.T))
         return cls(train.names, thresholds, words, models)
 
     def probabilities(self, texts: Sequence[str]) -> Floats:
-        """Return [texts, labels] probabilities; of a label with one class only they are 0."""
-        found = self._words.transform(texts)
+        """Return [texts, labels] probabilities; of a label that it could not learn they are 0."""
         nothing = np.zeros(len(texts))
+        if not any(self._models):
+            return np.column_stack([nothing for _ in self._models])
+        found = self._words.transform(texts)
         return np.column_stack(
             [model.predict_proba(found)[:, 1] if model else nothing for model in self._models]
         )

@@ -73,9 +73,9 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
     """
     started = time.monotonic()
     out = out.resolve()
-    folder = out.with_name(out.name + RUN)
     refuse_out(out)
     refuse_name(name)
+    folder = out.with_name(out.name + RUN)
     with joined() as world:
         rows, read = data.read_files(files), files
         if distillation:
@@ -84,6 +84,7 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
         torch.manual_seed(settings.seed)  # of the fresh head
         model = models.load_model(base, rows.names)
         tokenizer = models.clean_tokenizer(base)
+        models.refuse_more_words(tokenizer, model, base)
         _check(max_length, model)
         began_at = _began_at(base, split, files) if world.first else None
         before = models.bundle_at(base)

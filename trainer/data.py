@@ -6,6 +6,7 @@ be is said in `archives.py`, `files.py` and `kaggle.py`, what its columns may be
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
@@ -179,8 +180,8 @@ def evaluation_texts(beside: Sequence[LabelledFile | Path]) -> dict[str, list[st
 
 def is_evaluation_only(path: Path) -> bool:
     """Say whether a file, packed or not, is one of those that are kept for judging models."""
-    plain = Path(without_packing(path.name))
-    return any(plain.match(glob) for glob in EVALUATION_ONLY)
+    plain = without_packing(path.name).lower()
+    return any(fnmatchcase(plain, glob) for glob in EVALUATION_ONLY)
 
 
 def _as_file(file: LabelledFile | Path) -> LabelledFile:
@@ -195,11 +196,12 @@ def _no_weight(name: str, weight: str) -> TrainingError:
 
 
 def _refuse_evaluation_only(path: Path) -> None:
-    if is_evaluation_only(path):
-        raise TrainingError(
-            f"{path.name} is for evaluation only and may not be trained on",
-            "take it out of --data; `tidegate evaluate` is where it belongs",
-        )
+    for name in (path, *(Path(table.name) for table in contents(path))):
+        if is_evaluation_only(name):
+            raise TrainingError(
+                f"{name.name} is for evaluation only and may not be trained on",
+                "take it out of --data; `tidegate evaluate` is where it belongs",
+            )
 
 
 def _read_file(file: LabelledFile, position: int) -> Rows:

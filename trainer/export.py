@@ -82,14 +82,21 @@ def refuse_out(out: Path) -> None:
     Raises:
         TrainingError: at `out` is something that is no bundle, or nothing can be written there.
     """
-    _refuse_other(out)
-    with _errors_of(out), _scratch_beside(out):
-        pass
+    with _errors_of(out):
+        _refuse_other(out)
+        with _scratch_beside(out):
+            pass
 
 
 def _refuse_other(out: Path) -> None:
-    if out.exists() and not (out / MANIFEST).is_file() and (out.is_file() or any(out.iterdir())):
+    if not out.name:
+        raise TrainingError(f"{out} is no name for a bundle", "give --out a new folder")
+    if out.exists() and not (out / MANIFEST).is_file() and not (out.is_dir() and _is_empty(out)):
         raise TrainingError(f"{out} is there and is no bundle", "give --out a new folder")
+
+
+def _is_empty(folder: Path) -> bool:
+    return next(folder.iterdir(), None) is None
 
 
 def refuse_name(name: str) -> None:
@@ -120,9 +127,19 @@ def unfinished(out: Path) -> Iterator[Path]:
         bundle = scratch / "bundle"
         bundle.mkdir()
         yield scratch
+        _swap(bundle, out, scratch / "before")
+
+
+def _swap(bundle: Path, out: Path, before: Path) -> None:
+    """Put a bundle at `out`; whatever comes between the two renames takes the first one back."""
+    try:
         if out.exists():
-            out.rename(scratch / "before")
+            out.rename(before)
         bundle.rename(out)
+    except BaseException:
+        if before.exists() and not out.exists():
+            before.rename(out)
+        raise
 
 
 @contextmanager

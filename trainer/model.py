@@ -135,6 +135,21 @@ def clean_tokenizer(base: str | None) -> Tokenizer:
     return clean
 
 
+def refuse_more_words(tokenizer: Tokenizer, model: PreTrainedModel, base: str | None) -> None:
+    """Look whether the model knows all the ids that its tokeniser may give.
+
+    Raises:
+        TrainingError: it has too few embeddings.
+    """
+    highest, embeddings = max(tokenizer.get_vocab().values()), model.get_input_embeddings()
+    if highest >= embeddings.weight.shape[0]:
+        raise TrainingError(
+            f"base {base_name(base)}: its tokeniser gives ids up to {highest}, its model has "
+            f"embeddings for {embeddings.weight.shape[0]}",
+            "take tokenizer.json and model from one place",
+        )
+
+
 def longest(model: PreTrainedModel) -> int | None:
     """Return how many tokens a model takes, if it says so.
 

@@ -1,12 +1,23 @@
 """What transformers loads by folder or name, without running code of a model's."""
 
-from typing import Any
+from typing import Any, Final
 
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 from transformers.utils import logging
 
 from schemas.errors import TrainingError
+
+_ERRORS: Final = (
+    OSError,
+    ValueError,
+    KeyError,
+    RuntimeError,
+    SafetensorError,  # of weights that are damaged
+    StrictDataclassError,  # of a config.json with a value of another type
+)
 
 
 def pretrained(auto: Any, reference: str, called: str, give: str, **settings: Any) -> Any:
@@ -27,7 +38,7 @@ def pretrained(auto: Any, reference: str, called: str, give: str, **settings: An
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         return auto.from_pretrained(reference, trust_remote_code=False, **settings)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except _ERRORS as error:
         first_line = str(error).strip().split("\n", 1)[0]
         raise TrainingError(f"{called} cannot be loaded: {first_line}", give) from error
 

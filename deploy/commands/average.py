@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from deploy.commands.precision import PRECISION
 from deploy.commands.split_seed import SPLIT_SEED
 from deploy.full_install import require_full_install
 
@@ -22,11 +23,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--out", type=_PATH, required=True, help="The bundle's folder.")
 @click.option("--name", default="tide-1", show_default=True, help="The bundle's name.")
 @SPLIT_SEED
-@click.option(
-    "--precision",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Share of those flagged that have the label, for the thresholds.  [default: best F1]",
-)
+@PRECISION
 def command(  # noqa: PLR0913, PLR0917 - the options, all given by name
     members: tuple[Path, ...],
     data: tuple[str, ...],

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
+from deploy.commands.precision import PRECISION, a_number
 from deploy.commands.split_seed import SPLIT_SEED
 from deploy.full_install import require_full_install
 from trainer.recipe import LEAST_LENGTH, LENGTHS, RECIPES, FitSettings, settings_of
@@ -56,11 +57,7 @@ def _kind(annotation: Any) -> Any:
     help="Tokens in a piece; longer comments are cut.  [default: 128; published: 512]",
 )
 @SPLIT_SEED
-@click.option(
-    "--precision",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Share of those flagged that have the label, for the thresholds.  [default: best F1]",
-)
+@PRECISION
 @click.option("--fresh", is_flag=True, help="Drop the checkpoints at OUT.run and start anew.")
 @click.option(
     "--recipe",
@@ -78,6 +75,7 @@ def _kind(annotation: Any) -> Any:
 @click.option(
     "--teacher-share",
     type=click.FloatRange(0, 1),
+    callback=a_number,
     help="Of the teacher in a target whose label is known; the rest is the label.  [default: 0.5]",
 )
 @_settings

@@ -1,5 +1,6 @@
 """Any encoder by folder: it trains, its graph serves; what is no encoder is refused."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,14 @@ from schemas.labels import LABELS
 from trainer import fit, graph
 from trainer.data import Rows
 from trainer.dataset import CommentDataset
-from trainer.model import base_name, bundle_at, clean_tokenizer, load_model, longest
+from trainer.model import (
+    base_name,
+    bundle_at,
+    clean_tokenizer,
+    load_model,
+    longest,
+    refuse_more_words,
+)
 from trainer.quantise import by_openvino
 from trainer.recipe import FitSettings
 
@@ -172,6 +180,34 @@ def test_a_base_that_is_no_encoder_is_refused_by_its_name(
 
     with pytest.raises(TrainingError, match="base other is no encoder, but a "):
         load_model(base, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("name", "damaged"),
+    [
+        ("model.safetensors", lambda raw: raw[:100]),
+        ("config.json", lambda raw: raw.replace(b'"hidden_size": 32', b'"hidden_size": "x"')),
+    ],
+)
+def test_a_base_that_is_damaged_is_named(
+    name: str, damaged: Callable[[bytes], bytes], tiny_base: Path, tmp_path: Path
+) -> None:
+    """By an error of ours, whichever library finds it."""
+    base = shutil.copytree(tiny_base, tmp_path / "damaged")
+    (base / name).write_bytes(damaged((base / name).read_bytes()))
+
+    with pytest.raises(TrainingError, match="base damaged cannot be loaded"):
+        load_model(str(base), LABELS)
+
+
+def test_a_tokeniser_of_more_words_than_the_model_has_is_refused(tiny_base: Path) -> None:
+    """The first rare word would end the training, hours later."""
+    tokenizer, model = clean_tokenizer(str(tiny_base)), load_model(str(tiny_base), LABELS)
+    refuse_more_words(tokenizer, model, str(tiny_base))
+    tokenizer.add_tokens(["onemore"])
+
+    with pytest.raises(TrainingError, match=r"its tokeniser gives ids up to \d+, its model has"):
+        refuse_more_words(tokenizer, model, str(tiny_base))
 
 
 def test_a_tokeniser_that_the_cleaning_would_break_is_refused(tmp_path: Path) -> None:

@@ -62,15 +62,23 @@ def test_a_name_that_no_bundle_may_have_is_refused_at_once(
         train([LabelledFile(made_file)], tmp_path / "out", str(tiny_base), name=name)
 
 
+@pytest.mark.parametrize(
+    ("out", "says"),
+    [
+        ("file/out", "out cannot be written: "),
+        ("x" * 300, "cannot be written: File name too long"),
+        ("/dev/null", "/dev/null is there and is no bundle"),
+        ("/", "/ is no name for a bundle"),
+    ],
+)
 def test_a_place_where_nothing_can_be_written_is_named_before_the_data_is_read(
-    tmp_path: Path,
+    out: str, says: str, tmp_path: Path
 ) -> None:
     """Not after hours, by the bundle: the file of rows is not even there."""
     (tmp_path / "file").write_text("no folder")
-    out = tmp_path / "file" / "out"
 
-    with pytest.raises(TrainingError, match="out cannot be written: "):
-        train([LabelledFile(tmp_path / "rows.csv")], out)
+    with pytest.raises(TrainingError, match=says):
+        train([LabelledFile(tmp_path / "rows.csv")], tmp_path / out)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -130,13 +131,28 @@ def test_files_kept_for_evaluation_are_refused_and_found_beside_the_data(tmp_pat
 
 
 def test_packing_an_evaluation_only_file_does_not_open_it_for_training(tmp_path: Path) -> None:
-    """It is known by its name, with .gz or without."""
-    kept = tmp_path / "youtube-toxic-1000.csv.gz"
-    kept.write_bytes(gzip.compress(b"text,toxic\nkeep me,1\n"))
+    """It is known by its name, with .gz or without, in capitals or not."""
+    for name in ("youtube-toxic-1000.csv.gz", "YouTube-toxic-1000.csv.GZ"):
+        folder = tmp_path / name
+        folder.mkdir()
+        kept = folder / name
+        kept.write_bytes(gzip.compress(b"text,toxic\nkeep me,1\n"))
 
-    assert evaluation_texts([kept]) == {kept.name: ["keep me"]}
-    with pytest.raises(TrainingError, match="for evaluation only"):
-        read_files([kept])
+        assert evaluation_texts([kept]) == {kept.name: ["keep me"]}
+        with pytest.raises(TrainingError, match="for evaluation only"):
+            read_files([kept])
+
+
+def test_an_evaluation_only_file_within_an_archive_is_refused_by_its_name(tmp_path: Path) -> None:
+    """Whatever the archive is called."""
+    packed = tmp_path / "all.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("mine.csv", "text,toxic\none,1\n")
+        archive.writestr("folder/wikipedia-toxicity-nonfuzzed.csv", "text,toxic\nkeep me,1\n")
+
+    with pytest.raises(TrainingError, match=r"wikipedia-toxicity-nonfuzzed\.csv is for evaluation"):
+        read_files([packed])
+    assert read_files([packed / "mine.csv"]).texts == ["one"]
 
 
 def test_true_and_false_are_labels_in_any_spelling(tmp_path: Path) -> None:

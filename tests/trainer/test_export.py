@@ -133,6 +133,28 @@ def test_sigterm_while_a_bundle_is_written_leaves_no_scraps(tmp_path: Path) -> N
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_a_stop_between_the_two_renames_leaves_the_bundle_of_before(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of the two stands there at any time, for whoever comes back."""
+    out = tmp_path / "out"
+    ship(bundle, out)
+    rename = Path.rename
+
+    def told_to_end(path: Path, to: Path) -> Path:
+        renamed = rename(path, to)
+        if path == out and to.name == "before":
+            signal.raise_signal(signal.SIGTERM)
+        return renamed
+
+    monkeypatch.setattr(Path, "rename", told_to_end)
+    with pytest.raises(SystemExit), unfinished(out):
+        pass
+
+    assert read_manifest(out) == read_manifest(bundle)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def test_weights_that_find_no_room_are_an_error_of_ours(tmp_path: Path) -> None:
     """Safetensors has an error of its own for a disk that is full."""
     with (

@@ -110,6 +110,15 @@ def test_errors_in_a_zip_name_the_member_and_the_line(tmp_path: Path) -> None:
     assert REMARK not in str(refused.value)
 
 
+def test_times_that_python_does_not_know_are_passed_over(tmp_path: Path) -> None:
+    """When a comment was written is nothing that is learnt from."""
+    path = tmp_path / "t.parquet"
+    at = pa.array([2**55, 0], pa.timestamp("ms"))
+    parquet.write_table(pa.Table.from_pylist(ROWS).append_column("written", at), path)
+
+    assert read_files([path]).texts == ["one, two", "three"]
+
+
 def test_errors_in_parquet_name_the_row(tmp_path: Path) -> None:
     """It has no lines."""
     path = tmp_path / "t.parquet"

@@ -44,6 +44,15 @@ def test_a_seed_of_no_split_is_refused(command: str, seed: str) -> None:
     assert "--split-seed" in refused.output
 
 
+@pytest.mark.parametrize("option", ["--precision", "--teacher-share"])
+def test_nan_is_no_share(option: str) -> None:
+    """It lies between any two bounds, as comparisons go, and showed when the bundle was written."""
+    refused = CliRunner().invoke(main, ["train", option, "nan"])
+
+    assert refused.exit_code == 2
+    assert "nan is no number" in refused.output
+
+
 def test_all_wrong_settings_are_named_at_once() -> None:
     """Nobody mends them one run at a time."""
     with pytest.raises(SettingsError) as refused:
