@@ -141,11 +141,12 @@ def refuse_more_words(tokenizer: Tokenizer, model: PreTrainedModel, base: str | 
     Raises:
         TrainingError: it has too few embeddings.
     """
-    highest, embeddings = max(tokenizer.get_vocab().values()), model.get_input_embeddings()
-    if highest >= embeddings.weight.shape[0]:
+    embeddings: Any = model.get_input_embeddings()
+    highest, known = max(tokenizer.get_vocab().values()), embeddings.num_embeddings
+    if highest >= known:
         raise TrainingError(
             f"base {base_name(base)}: its tokeniser gives ids up to {highest}, its model has "
-            f"embeddings for {embeddings.weight.shape[0]}",
+            f"embeddings for {known}",
             "take tokenizer.json and model from one place",
         )
 
