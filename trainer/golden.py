@@ -64,7 +64,12 @@ def texts_within(tokenizer: Tokenizer, max_length: int) -> list[str]:
 
 
 def golden_comments(
-    texts: Sequence[str], scores: Floats, found: Floats, labels: Sequence[str]
+    texts: Sequence[str],
+    scores: Floats,
+    found: Floats,
+    labels: Sequence[str],
+    *,
+    lenient: bool = False,
 ) -> GoldenComments:
     """Return comments with their probabilities and the difference that an engine may show.
 
@@ -73,15 +78,17 @@ def golden_comments(
         scores: [texts, labels] calibrated probabilities of the float model.
         found: [runs, texts, labels] the same by the int8 engine, in each of its number types.
         labels: the labels' names.
+        lenient: as far off as a tolerance may ever be is near enough: the training was cut short.
 
     Raises:
         TrainingError: the int8 model is so far off that no useful tolerance holds.
     """
     difference = float(np.abs(found - scores).max())
-    if difference > MOST_DIFFERENCE:
+    most = MOST_TOLERANCE if lenient else MOST_DIFFERENCE
+    if difference > most:
         raise TrainingError(
             f"the int8 model is off by up to {difference:.3f} on the golden comments, "
-            f"at most {MOST_DIFFERENCE:.3f} expected",
+            f"at most {most:.3f} expected",
             "train on more rows, of all labels: the scales of int8 are taken from them",
         )
     tolerance = math.ceil(difference * MARGIN * 100) / 100

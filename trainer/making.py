@@ -102,7 +102,8 @@ def make_bundle(trained: Trained, out: Path) -> BundleManifest:
     with unfinished(out) as scratch:
         bundle = scratch / "bundle"
         graph.write_onnx(model, bundle / FLOAT_MODEL)
-        examples = split.train.take(quantise.examples(split.train.labels))
+        number = quantise.FEW_EXAMPLES if trained.cut_short else quantise.EXAMPLES
+        examples = split.train.take(quantise.examples(split.train.labels, number))
         examples_of_scale = CommentDataset(examples, trained.tokenizer, trained.max_length)
         quantise.write_int8(bundle / FLOAT_MODEL, bundle / INT8_MODEL, examples_of_scale)
         write_model(bundle, model, trained.tokenizer, trained.max_length)
@@ -191,7 +192,8 @@ class Judge:
             self.scale.probabilities(engine.logits(dataset, self.budget))
             for engine in quantise.engines(self.int8_model).values()
         ]
-        return golden.golden_comments(texts, self.float_scores(dataset), np.stack(found), labels)
+        scores = self.float_scores(dataset)
+        return golden.golden_comments(texts, scores, np.stack(found), labels, lenient=self.lenient)
 
 
 def refuse_worse(

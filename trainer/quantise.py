@@ -28,7 +28,8 @@ from trainer.lean_int8 import make_lean
 Ids = NDArray[np.int64]
 
 EXAMPLES: Final = 300  # comments from which the scales are taken
-OF_EACH_LABEL: Final = 25  # of these at least, where there are as many
+FEW_EXAMPLES: Final = 100  # are enough to show that all of it works
+FOR_EACH_LABEL: Final = 1 / 12  # of the examples at least, where there are as many
 KEEP_FLOAT: Final = (
     "/first_row/.*",
     "/pooler/.*",
@@ -38,7 +39,7 @@ KEEP_FLOAT: Final = (
 )
 
 
-def examples(labels: Labels) -> list[int]:
+def examples(labels: Labels, most: int = EXAMPLES) -> list[int]:
     """Choose the rows from which the scales are taken: some of each label, the rest by chance.
 
     From rows in their order, few of them rude, the largest difference on the golden comments
@@ -46,13 +47,15 @@ def examples(labels: Labels) -> list[int]:
 
     Args:
         labels: [rows, labels] in 0..1, NaN where not known.
+        most: rows.
     """
+    of_each_label = round(most * FOR_EACH_LABEL)
     order = np.random.default_rng(0).permutation(len(labels))
     chosen = dict.fromkeys(
-        int(i) for column in labels.T for i in order[is_set(column[order])][:OF_EACH_LABEL]
+        int(i) for column in labels.T for i in order[is_set(column[order])][:of_each_label]
     )
     chosen |= dict.fromkeys(order.tolist())
-    return list(chosen)[:EXAMPLES]
+    return list(chosen)[:most]
 
 
 def write_int8(float_model: Path, path: Path, comments: CommentDataset) -> None:

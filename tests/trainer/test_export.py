@@ -184,6 +184,20 @@ def test_an_int8_model_that_is_far_off_is_refused() -> None:
         golden.golden_comments(golden.TEXTS, scores, scores[None] + 0.3, ["toxic", "threat"])
 
 
+def test_an_int8_model_of_a_few_steps_may_be_as_far_off_as_a_tolerance_goes() -> None:
+    """Such a run shows that all of it works; a worker has to take its bundle."""
+    scores = np.full((len(golden.TEXTS), 2), 0.5)
+    labels = ["toxic", "threat"]
+
+    found = golden.golden_comments(golden.TEXTS, scores, scores[None] + 0.15, labels, lenient=True)
+
+    assert found.tolerance == golden.MOST_TOLERANCE
+    with pytest.raises(TrainingError, match=r"off by up to 0\.150"):
+        golden.golden_comments(golden.TEXTS, scores, scores[None] + 0.15, labels)
+    with pytest.raises(TrainingError, match=r"off by up to 0\.210"):
+        golden.golden_comments(golden.TEXTS, scores, scores[None] + 0.21, labels, lenient=True)
+
+
 def test_the_manifest_states_what_it_was_made_from(bundle: Path) -> None:
     """Rows, libraries and the fingerprint; the file is plain JSON."""
     manifest = BundleManifest.model_validate(json.loads((bundle / MANIFEST).read_bytes()))
