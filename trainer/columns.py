@@ -56,6 +56,12 @@ class Reader:
         """Raise what can only be said when all records are read."""
         if not self._seen:
             text_column(self._name, {})
+        for column in sorted(self._seen - LABEL_COLUMNS):
+            if (meant := column.strip().lower()) in LABEL_COLUMNS:
+                raise TrainingError(
+                    f"{self._name}: the column {column!r} is not read, {meant} would be",
+                    "rename it, to the letter",
+                )
         if not self._seen & LABEL_COLUMNS:
             raise TrainingError(
                 f"{self._name}: no label column; found {columns_found(sorted(self._seen))}",
