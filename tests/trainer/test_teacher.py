@@ -2,6 +2,7 @@
 
 import json
 import resource
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,19 @@ def test_a_disk_that_fills_leaves_nothing_behind(tmp_path: Path, name: str) -> N
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     assert REMARK not in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sigterm_while_it_is_written_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told to end before the last of it is on the disk."""
+    monkeypatch.setattr("os.fsync", lambda _: signal.raise_signal(signal.SIGTERM))
+
+    with pytest.raises(SystemExit) as ended:
+        write_teacher(tmp_path / "t.jsonl", ["one"], some_scores(1), None)
+
+    assert ended.value.code == 128 + signal.SIGTERM
     assert list(tmp_path.iterdir()) == []
 
 
