@@ -1,8 +1,9 @@
 """Pieces to micro-batches under a token budget, and how a micro-batch lies in memory.
 
-Some engines compute rectangles: every row is filled up to the longest, or to the next multiple
-of a grid. Others compute tokens end to end, with no padding at all. What a micro-batch costs
-follows from that.
+Some engines compute rectangles: every row is filled up to the longest. Some of those build a
+kernel for each rectangle that they meet, so rectangles lie on a grid: their widths are its
+multiples, and their rows as many as 1, 2, 3, 4, 6, 8, 12, 16 and so on. Others compute tokens end
+to end, with no padding at all. What a micro-batch costs follows from that.
 """
 
 from bisect import bisect_right
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from schemas.errors import ScoringError
 
 FLAT: Final = 0  # the grid of an engine that computes tokens end to end
+FREE: Final = 1  # the grid of an engine whose rectangles may have any width and rows
 
 # What a micro-batch costs an engine beside its tokens, in tokens: 21 were measured with OpenVINO
 # on two cores with AVX2, and the faster the cores the more it is.
@@ -33,7 +35,11 @@ MicroBatch = Sequence[Piece]  # what the device gets at once
 
 
 class Padded(NamedTuple):
-    """Pieces side by side. Both are [rows, width] int64; `mask` is 1 where there is a token."""
+    """Pieces side by side, each a row. Both are [rows, width] int64.
+
+    `mask` is 1 where there is a token. Rows behind the last piece are there for the grid's sake:
+    their mask has a 1 as well, at the first place, since attention to nothing is no number.
+    """
 
     ids: NDArray[np.int64]
     mask: NDArray[np.int64]
@@ -63,6 +69,22 @@ def cost_of(length: int, grid: int) -> int:
     return length if grid == FLAT else -(-length // grid) * grid
 
 
+def rows_within(most: int, grid: int) -> int:
+    """Return how many rows a rectangle has where `most` fit; at least 1 must."""
+    if grid <= FREE:
+        return most
+    power = 1 << (most.bit_length() - 1)
+    return max(rows for rows in (power, 3 * power // 2) if rows <= most)
+
+
+def rows_for(pieces: int, grid: int) -> int:
+    """Return how many rows a rectangle has that holds so many pieces."""
+    if grid <= FREE:
+        return pieces
+    power = 1 << (pieces - 1).bit_length()
+    return min(rows for rows in (3 * power // 4, power) if rows >= pieces)
+
+
 def micro_batches(lengths: Sequence[int], budget: int, grid: int) -> list[list[int]]:
     """Cut a window into micro-batches of like length under a token budget.
 
@@ -72,7 +94,7 @@ def micro_batches(lengths: Sequence[int], budget: int, grid: int) -> list[list[i
     Args:
         lengths: tokens in each of the window's n pieces, every one at least 1.
         budget: tokens that one micro-batch may cost.
-        grid: what the width of a row is a multiple of; FLAT: there are no rows.
+        grid: of rectangles; FLAT: there are none.
 
     Returns:
         Indices into `lengths`, each of 0..n-1 once; longest batch first, so that a
@@ -95,7 +117,7 @@ def micro_batches(lengths: Sequence[int], budget: int, grid: int) -> list[list[i
         if grid == FLAT:
             stop = bisect_right(ends, ends[start] + budget) - 1
         else:
-            stop = start + budget // cost_of(lengths[order[start]], grid)
+            stop = start + rows_within(budget // cost_of(lengths[order[start]], grid), grid)
         batches.append(order[start:stop])
         start = stop
     return batches
@@ -119,25 +141,27 @@ def shared_budget(lengths: Sequence[int], budget: int, requests: int, grid: int)
     least = max(costs[0], budget // FEW)
     step = max(STEP, budget // TRIED)
     tried: list[int] = [*range(budget, least, -step), least]
-    return min(tried, key=lambda each: _makespan(costs, each, requests))
+    return min(tried, key=lambda each: _makespan(costs, each, requests, grid))
 
 
-def _makespan(widths: Sequence[int], budget: int, requests: int) -> int:
+def _makespan(widths: Sequence[int], budget: int, requests: int, grid: int) -> int:
     """Return when the last request ends, in tokens; each takes the next micro-batch when free."""
     free_at = [0] * requests
     start = 0
     while start < len(widths):
-        rows = min(budget // widths[start], len(widths) - start)
-        heapreplace(free_at, free_at[0] + OVERHEAD + rows * widths[start])
-        start += rows
+        taken = min(rows_within(budget // widths[start], grid), len(widths) - start)
+        cost = OVERHEAD + rows_for(taken, grid) * widths[start]
+        heapreplace(free_at, free_at[0] + cost)
+        start += taken
     return max(free_at)
 
 
 def padded(pieces: MicroBatch, grid: int) -> Padded:
     """Lay pieces side by side, the short ones filled up with zeros that the mask hides."""
-    width = cost_of(max(map(len, pieces)), grid)
-    ids = np.zeros((len(pieces), width), dtype=np.int64)
-    mask = np.zeros((len(pieces), width), dtype=np.int64)
+    shape = rows_for(len(pieces), grid), cost_of(max(map(len, pieces)), grid)
+    ids = np.zeros(shape, dtype=np.int64)
+    mask = np.zeros(shape, dtype=np.int64)
+    mask[len(pieces) :, 0] = 1
     for row, piece in enumerate(pieces):
         ids[row, : len(piece)] = piece
         mask[row, : len(piece)] = 1

@@ -154,6 +154,12 @@ WANTED: Final = (
         )
         for goal in goals.GOALS
     ),
+    Wanted(
+        f"scoring: over {goals.LIMIT}",
+        "scoring",
+        ratio(goals.LIMIT),
+        Goal(goals.LIMIT_WITH_VNNI, None),
+    ),
     *(
         Wanted(f"scoring: {name}", "scoring", own(name), everywhere(goal), "", most=True)
         for name, goal in OWN

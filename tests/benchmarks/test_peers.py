@@ -11,8 +11,9 @@ import pytest
 from benchmarks.peers.comments import LONE_TOKENS, Comments
 from benchmarks.peers.contestants import OURS, REFERENCE, contestants
 from benchmarks.peers.fidelity import fidelity
-from benchmarks.peers.goals import ratios
+from benchmarks.peers.goals import of_the_limit, ratios
 from benchmarks.peers.job import Answer
+from benchmarks.peers.limit import NoPeakError, Peak, measured_peak, tokens_per_s
 from benchmarks.peers.scoring import Score
 from benchmarks.peers.table import table
 from rig.stream import PATH
@@ -89,6 +90,36 @@ def test_a_goal_of_one_kind_of_processor_is_none_on_another() -> None:
     scores = [done(OURS, 0.1), done("transformers.pipeline, one at a time", 1.0)]
 
     assert {ratio["goal"] for ratio in ratios(scores, "without")} == {4, None}
+
+
+def test_the_peak_of_the_processor_allows_what_the_shape_of_a_model_asks_for(
+    tmp_path: Path,
+) -> None:
+    """Six layers of 384: 21.2 million operations a token in int8, 1.24 million in fp32 at 135."""
+    shape = {"hidden_size": 384, "num_hidden_layers": 6, "intermediate_size": 1536}
+    (tmp_path / "config.json").write_text(json.dumps(shape))
+
+    allowed = tokens_per_s(Peak(int8=931e9, fp32=233e9), tmp_path, [135] * 4)
+
+    assert allowed == pytest.approx(35_500, rel=0.01)
+
+
+def test_we_are_held_against_what_the_peak_allows_where_it_was_measured() -> None:
+    """Seven tenths of it with VNNI."""
+    (found,) = of_the_limit([done(OURS, 0.1)], [20.0], "with_vnni")
+
+    assert (found["ratio"]["median"], found["goal"]) == (0.5, 0.7)
+    assert of_the_limit([done(OURS, 0.1)], [], "with_vnni") == []
+
+
+def test_int8_has_a_higher_peak_than_fp32() -> None:
+    """Without a C compiler the benchmark says so, and goes on."""
+    try:
+        peak = measured_peak()
+    except NoPeakError as error:
+        pytest.skip(str(error))
+
+    assert peak.int8 > peak.fp32 > 1e9
 
 
 def test_no_comment_is_longer_than_the_model_takes() -> None:

@@ -69,7 +69,7 @@ class StubDevice:
             self._points.passed("micro_batch")
             if ids.size > self._memory:
                 raise DeviceMemoryError("stub: out of memory")
-        numbers = [ids[:, 0].tolist() for ids in rows]
+        numbers = [ids[: len(batch), 0].tolist() for ids, batch in zip(rows, batches, strict=True)]
         if any(not self._poisoned.isdisjoint(batch) for batch in numbers):
             os.kill(os.getpid(), signal.SIGKILL)
         return [np.array([self._logits.pop(n) for n in batch], np.float32) for batch in numbers]

@@ -17,18 +17,23 @@ from worker.batching import (
     flat,
     micro_batches,
     padded,
+    rows_for,
+    rows_within,
     shared_budget,
 )
 
 LENGTHS = lists(integers(1, 512), max_size=400)
 BUDGET = integers(512, 16_384)
 GRIDS = sampled_from([FLAT, 1, 8])
+FEW_ROWS = {1} | {rows for power in range(12) for rows in (2 << power, 3 << power)}
 PIECES = lists(lists(integers(1, 999), min_size=1, max_size=30), min_size=1, max_size=12)
 
 
 def computed(lengths: Sequence[int], grid: int) -> int:
     """Return the tokens that a device computes for pieces of such lengths at once."""
-    return sum(lengths) if grid == FLAT else len(lengths) * cost_of(max(lengths), grid)
+    if grid == FLAT:
+        return sum(lengths)
+    return rows_for(len(lengths), grid) * cost_of(max(lengths), grid)
 
 
 @given(lengths=LENGTHS, budget=BUDGET, grid=GRIDS)
@@ -53,12 +58,40 @@ def test_the_longest_pieces_come_first_of_all(lengths: list[int], budget: int, g
 
 @given(lengths=LENGTHS, budget=BUDGET, grid=GRIDS)
 def test_no_batch_could_take_the_next_one_in(lengths: list[int], budget: int, grid: int) -> None:
-    """Each batch but the last is as full as the budget allows."""
+    """Each batch but the last is as full as the budget, and on a grid its rows, allow."""
     batches = micro_batches(lengths, budget, grid)
 
     for batch, following in pairwise(batches):
         with_next = [lengths[i] for i in (*batch, following[0])]
         assert computed(with_next, grid) > budget
+        assert rows_for(len(batch), grid) == len(batch), "none of its rows is empty"
+
+
+@given(lengths=LENGTHS, budget=BUDGET, requests=integers(1, 8))
+def test_rectangles_on_a_grid_are_of_few_shapes(
+    lengths: list[int], budget: int, requests: int
+) -> None:
+    """An engine builds kernels for each shape that it meets, and keeps those of some."""
+    pieces = [[7] * length for length in lengths]
+    shared = shared_budget(lengths, budget, requests, 8) if lengths else budget
+    found = {
+        padded([pieces[i] for i in batch], 8).ids.shape
+        for batch in micro_batches(lengths, shared, 8)
+    }
+
+    assert {rows for rows, _ in found} <= FEW_ROWS
+    assert all(width % 8 == 0 for _, width in found)
+
+
+@given(most=integers(1, 3_000))
+def test_rows_that_hold_pieces_are_the_next_of_the_grid(most: int) -> None:
+    """The most that fit are no more than fit, and the least that hold them hold them."""
+    within, holding = rows_within(most, 8), rows_for(most, 8)
+
+    assert {within, holding} <= FEW_ROWS
+    assert within <= most <= holding
+    assert not [rows for rows in FEW_ROWS if within < rows < holding and rows != most]
+    assert (rows_within(most, 1), rows_for(most, 1)) == (most, most)
 
 
 @given(lengths=LENGTHS, budget=BUDGET)
@@ -120,6 +153,14 @@ def test_pieces_of_one_length_are_dealt_out_evenly(requests: int) -> None:
     assert [2] * requests == [len(b) for b in micro_batches(lengths, shared, 8)]
 
 
+def test_a_row_too_many_is_computed_rather_than_a_shape_of_its_own() -> None:
+    """Five pieces are six rows, of which the last is masked but for one token."""
+    found = padded([[7] * 3] * 5, 8)
+
+    assert found.ids.shape == (6, 8)
+    assert found.mask[5].tolist() == [1, 0, 0, 0, 0, 0, 0, 0]
+
+
 def test_one_request_takes_all_that_it_may() -> None:
     """As does each of several, of a window with many micro-batches for all."""
     assert shared_budget([64] * 16, 512, 1, 8) == 512
@@ -145,8 +186,10 @@ def test_the_mask_covers_tokens_and_nothing_else(pieces: list[list[int]], grid: 
     found = padded(pieces, grid)
 
     width = cost_of(max(map(len, pieces)), grid)
-    assert (len(pieces), width) == found.ids.shape == found.mask.shape
-    for piece, ids, mask in zip(pieces, found.ids, found.mask, strict=True):
+    rows = rows_for(len(pieces), grid)
+    assert (rows, width) == found.ids.shape == found.mask.shape
+    assert not found.ids[len(pieces) :].any()
+    for piece, ids, mask in zip(pieces, found.ids, found.mask, strict=False):
         assert piece == ids[mask == 1].tolist()
         assert np.all(ids[mask == 0] == 0)
         assert [1] * len(piece) == mask[: len(piece)].tolist()

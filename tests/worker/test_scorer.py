@@ -13,7 +13,7 @@ from rig.stub import stub_manifest
 from schemas.bundle import BundleManifest
 from schemas.comment import CommentEvent
 from schemas.errors import ScoringError
-from worker.batching import FLAT, MicroBatch, cost_of
+from worker.batching import FLAT, MicroBatch, cost_of, rows_for
 from worker.scoring.engine import DeviceMemoryError, Logits
 from worker.scoring.scorer import Scorer
 from worker.window import Comment, Entry, Erasure, Prepared
@@ -46,8 +46,8 @@ class FakeEngine:
         for batch in batches:
             lengths = [len(piece) for piece in batch]
             self.tried.append(lengths)
-            rows = len(batch) * cost_of(max(lengths), self.grid)
-            if (sum(lengths) if self.grid == FLAT else rows) > self.room:
+            rectangle = rows_for(len(batch), self.grid) * cost_of(max(lengths), self.grid)
+            if (sum(lengths) if self.grid == FLAT else rectangle) > self.room:
                 raise DeviceMemoryError("no room")
             results.append(np.array([logits_of(piece) for piece in batch], dtype=np.float32))
         return results

@@ -22,7 +22,7 @@ class Engine(Protocol):
 
     @property
     def grid(self) -> int:
-        """What the width of its rows is a multiple of, in tokens; FLAT: it has no rows."""
+        """Of its rectangles: their widths are its multiples, in tokens; FLAT: it has none."""
         ...
 
     @property

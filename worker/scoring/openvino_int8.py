@@ -18,6 +18,7 @@ from worker.batching import MicroBatch, padded
 from worker.pulse import Pulse
 from worker.scoring.cores import usable_cores
 from worker.scoring.engine import Logits
+from worker.scoring.openvino_graph import part_products
 
 # It builds a kernel for each new shape, and a quarter of its speed goes into building; padding
 # to 8 costs 4 %.
@@ -25,9 +26,9 @@ GRID: Final = 8  # tokens
 
 BUDGET: Final = 512  # tokens; flat to 2,048, worse at 256 and 4,096, and the smallest in memory
 
-# Kernels that each stream keeps for shapes that come again. Of its own 5,000 a process grows to 900
-# MB, as it meets all shapes; with 50 to 400, and no slower (docs/performance.md).
-KERNELS: Final = 50
+# Kernels that each stream keeps for shapes that come again, 15 a shape. Of its own 5,000 a process
+# grows as it meets shapes; with 50 it builds them again and again (docs/performance.md).
+KERNELS: Final = 500
 
 
 class OpenVinoInt8:
@@ -58,7 +59,9 @@ class OpenVinoInt8:
             "CPU_RUNTIME_CACHE_CAPACITY": KERNELS,
         }
         try:
-            compiled = core.compile_model(model, "CPU", config)
+            graph = core.read_model(model)
+            part_products(graph)
+            compiled = core.compile_model(graph, "CPU", config)
         except RuntimeError as error:
             raise ScoringError(f"{model.name}: OpenVINO cannot compile it: {error}") from error
         self._requests = ov.AsyncInferQueue(compiled, self.requests)
@@ -81,16 +84,17 @@ class OpenVinoInt8:
             for number, batch in enumerate(batches):
                 rows = padded(batch, GRID)
                 inputs = {"input_ids": rows.ids, "attention_mask": rows.mask}
-                self._requests.start_async(inputs, (results, number, caller))
+                self._requests.start_async(inputs, (results, number, len(batch), caller))
             self._requests.wait_all()
         except RuntimeError as error:
             raise ScoringError(f"{self.description}: {type(error).__name__}") from error
         return [result for result in results if result is not None]
 
-    def _take(self, request: Any, where: tuple[list[Logits | None], int, str]) -> None:
+    def _take(self, request: Any, where: tuple[list[Logits | None], int, int, str]) -> None:
         """Keep a result; runs in a thread of OpenVINO's, on behalf of the one that asked."""
-        results, number, caller = where
-        results[number] = np.array(request.get_output_tensor(0).data, dtype=np.float32)
+        results, number, pieces, caller = where
+        found = request.get_output_tensor(0).data[:pieces]  # rows behind them are the grid's
+        results[number] = np.array(found, dtype=np.float32)
         self._pulse.beat(caller)
 
 

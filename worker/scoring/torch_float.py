@@ -59,4 +59,4 @@ class TorchFloat:
         ids = torch.from_numpy(rows.ids).to(self._device.torch, non_blocking=True)
         mask = torch.from_numpy(rows.mask).to(self._device.torch, non_blocking=True)
         logits: torch.Tensor = self._model(input_ids=ids, attention_mask=mask).logits
-        return logits.float()
+        return logits[: len(batch)].float()

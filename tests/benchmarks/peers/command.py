@@ -76,11 +76,12 @@ def run_scoring(options: Namespace) -> None:
         if name == BASE:
             rounds, count = 1, max(BASE_LEAST, count // BASE_SHARE)
         folder = model_folder(name, options.out)
-        what, scores = scoring.measure(taking_part, folder, rounds, count)
+        what, scores, limits = scoring.measure(taking_part, folder, rounds, count)
         engines = scoring.figures(scores)
+        kind = goals.kind(vnni=has_vnni(), base=name == BASE)
         found["models"][name] = {
             "what": what,
-            "ratios": goals.ratios(scores, goals.kind(vnni=has_vnni(), base=name == BASE)),
+            "ratios": goals.ratios(scores, kind) + goals.of_the_limit(scores, limits, kind),
             "own": [] if name == BASE else goals.own_goals(engines),
             "engines": engines,
         }

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from benchmarks.peers.comments import Comments
 from benchmarks.peers.contestants import REFERENCE, Contestant
 from benchmarks.peers.fidelity import fidelity
 from benchmarks.peers.job import Answer, Job
+from benchmarks.peers.limit import NoPeakError, measured_peak, tokens_per_s
 from benchmarks.peers.overlay import NotInstalledError
 from benchmarks.peers.process import NotMeasuredError, take_turn
 from benchmarks.peers.spread import Spread
@@ -36,9 +37,22 @@ class Score:
     not_measured: str | None = None
 
 
-def measure(
-    contestants: Iterable[Contestant], folder: Path, rounds: int, count: int
-) -> tuple[dict[str, Any], Sequence[Score]]:
+class Measured(NamedTuple):
+    """A run on one model.
+
+    Attributes:
+        what: was scored.
+        scores: of each contestant.
+        limits: real tokens a second that the peak of the processor allows, a round each; none:
+            it was not measured.
+    """
+
+    what: dict[str, Any]
+    scores: Sequence[Score]
+    limits: Sequence[float]
+
+
+def measure(contestants: Iterable[Contestant], folder: Path, rounds: int, count: int) -> Measured:
     """Measure the contestants on a model.
 
     Args:
@@ -46,12 +60,10 @@ def measure(
         folder: the model's bundle.
         rounds: how many.
         count: comments in a round.
-
-    Returns:
-        What was scored, and what each contestant did.
     """
     comments = Comments.for_model(folder, WARM + rounds * count)
     scores = [Score(contestant) for contestant in contestants]
+    limits: list[float] = []
     for number in range(rounds):
         part = slice(WARM + number * count, WARM + (number + 1) * count)
         job = Job(
@@ -61,10 +73,11 @@ def measure(
             lone=comments.lone,
             repeats=REPEATS,
         )
-        tokens = sum(comments.tokens[part])
+        lengths = comments.tokens[part]
+        limits += _limit(folder, lengths)
         for score in scores:
             if score.not_measured is None:
-                _turn(score, folder, job, tokens, f"round {number + 1} of {rounds}")
+                _turn(score, folder, job, sum(lengths), f"round {number + 1} of {rounds}")
     what = {
         "comments": comments.source,
         "model": folder.name,
@@ -72,7 +85,15 @@ def measure(
         "rounds": rounds,
         "tokens_a_comment": round(sum(comments.tokens[WARM:]) / (rounds * count), 1),
     }
-    return what, scores
+    return Measured(what, scores, limits)
+
+
+def _limit(folder: Path, lengths: Sequence[int]) -> list[float]:
+    try:
+        return [tokens_per_s(measured_peak(), folder, lengths)]
+    except NoPeakError as error:
+        print(f"the peak of the processor is not measured: {error}", file=sys.stderr)
+        return []
 
 
 def _turn(score: Score, folder: Path, job: Job, tokens: int, when: str) -> None:

@@ -24,7 +24,7 @@ def sorted_batches(folder: Path, budget: int, grid: int, infer: Infer) -> Engine
     Args:
         folder: the model's bundle.
         budget: padded tokens in a micro-batch.
-        grid: what the width of a row is a multiple of, in tokens.
+        grid: of the rectangles, as `worker.batching` has it.
         infer: computes the logits.
     """
     manifest = read_manifest(folder)
@@ -37,7 +37,7 @@ def sorted_batches(folder: Path, budget: int, grid: int, infer: Infer) -> Engine
         found = infer([padded([pieces[place] for place in batch], grid) for batch in places])
         logits = np.empty((len(pieces), len(manifest.labels)))
         for batch, rows in zip(places, found, strict=True):
-            logits[batch] = rows
+            logits[batch] = rows[: len(batch)]
         probabilities: Scores = (1 / (1 + np.exp(-logits))).tolist()
         return probabilities
 
