@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -31,19 +32,33 @@ NEEDS: Final[Mapping[EngineChoice, tuple[Sequence[str], str]]] = {
 
 
 def load_scorer(
-    bundle: Bundle, settings: ScoringSettings, tokenise: Tokeniser, pulse: Pulse
+    bundle: Bundle,
+    settings: ScoringSettings,
+    tokenise: Tokeniser,
+    pulse: Pulse,
+    *,
+    awake: bool = False,
 ) -> Scorer:
     """Load the engine that the settings or the machine ask for, and try it.
 
     Must be called in the main thread before any other exists: OpenVINO deadlocks when a
     process's first inference happens in two threads at once.
 
+    Args:
+        bundle: what is loaded.
+        settings: of the engine.
+        tokenise: for the golden comments.
+        pulse: beaten as micro-batches end.
+        awake: whether threads that compute a lone comment together may wait for each other awake,
+            where it pays: it is scored sooner, and whoever else wants the cores then waits.
+
     Raises:
         BundleError: a file that the engine needs is missing or was changed.
         ScoringError: the engine cannot be loaded, or scores the golden comments wrongly.
         SettingsError: the engine is not installed, or the budget is too small.
     """
-    return _proved(choose(bundle, settings.engine), bundle, settings, tokenise, pulse)
+    chosen = choose(bundle, settings.engine)
+    return _proved(chosen, bundle, settings, tokenise, pulse, awake=awake)
 
 
 def load_for_alone(
@@ -66,9 +81,10 @@ def _proved(  # noqa: PLR0913 - what an engine is made of, and proved by
     pulse: Pulse,
     *,
     on_cpu: bool = False,
+    awake: bool = False,
 ) -> Scorer:
     with time_limit(settings.time_limit_s):
-        engine, why = _engine(chosen, bundle, settings, pulse, on_cpu=on_cpu)
+        engine, why = _engine(chosen, bundle, settings, pulse, on_cpu=on_cpu, awake=awake)
     longest = cost_of(bundle.manifest.max_length, engine.grid)
     budget = settings.budget or max(engine.budget, longest)
     if budget < longest:
@@ -90,8 +106,14 @@ def _proved(  # noqa: PLR0913 - what an engine is made of, and proved by
     return scorer
 
 
-def _engine(
-    chosen: Chosen, bundle: Bundle, settings: ScoringSettings, pulse: Pulse, *, on_cpu: bool
+def _engine(  # noqa: PLR0913 - what an engine is made of
+    chosen: Chosen,
+    bundle: Bundle,
+    settings: ScoringSettings,
+    pulse: Pulse,
+    *,
+    on_cpu: bool,
+    awake: bool,
 ) -> tuple[Engine, str]:
     """Load the engine that was chosen, and complete why."""
     _needs_installed(chosen)
@@ -100,7 +122,7 @@ def _engine(
         return engine, f"{chosen.why}; {layout}"
     _verify(bundle, INT8_MODEL)
     model = bundle.folder / INT8_MODEL
-    return int8_engine(chosen.engine, model, settings.threads, pulse), chosen.why
+    return int8_engine(chosen.engine, model, settings.threads, pulse, awake=awake), chosen.why
 
 
 def _needs_installed(chosen: Chosen) -> None:
@@ -113,14 +135,23 @@ def _needs_installed(chosen: Chosen) -> None:
         )
 
 
-def int8_engine(engine: EngineChoice, model: Path, threads: int | None, pulse: Pulse) -> Engine:
+def int8_engine(
+    engine: EngineChoice, model: Path, threads: int | None, pulse: Pulse, *, awake: bool = False
+) -> Engine:
     """Load one of the two engines of the int8 file; the other one is not imported.
+
+    Args:
+        engine: which of them.
+        model: the file.
+        threads: micro-batches at once; None: one a core.
+        pulse: beaten as they end.
+        awake: as `load_scorer` has it; OpenVINO, whose lone comments take one thread, ignores it.
 
     Raises:
         ScoringError: the engine's library or the file cannot be loaded.
     """
     try:
-        loaded = _loaded(engine)
+        loaded = _loaded(engine, awake=awake)
     except ImportError as error:
         raise ScoringError(
             f"engine {engine} is installed and cannot be loaded: {error}",
@@ -129,11 +160,11 @@ def int8_engine(engine: EngineChoice, model: Path, threads: int | None, pulse: P
     return loaded(model, threads, pulse)
 
 
-def _loaded(engine: EngineChoice) -> Callable[[Path, int | None, Pulse], Engine]:
+def _loaded(engine: EngineChoice, *, awake: bool) -> Callable[[Path, int | None, Pulse], Engine]:
     if engine is EngineChoice.ONNXRUNTIME:
         from worker.scoring.onnxruntime_int8 import OnnxRuntimeInt8  # noqa: PLC0415
 
-        return OnnxRuntimeInt8
+        return partial(OnnxRuntimeInt8, awake=awake)
     from worker.scoring.openvino_int8 import OpenVinoInt8  # noqa: PLC0415
 
     return OpenVinoInt8

@@ -5,7 +5,7 @@ The same file with the same static scales as OpenVINO's, and the faster engine o
 for a micro-batch that is alone: all cores have it in two thirds of the time.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -25,10 +25,11 @@ from worker.scoring.give_way import give_way
 GRID: Final = 1  # token: it does not care for shapes
 BUDGET: Final = 512  # tokens; as fast as 1,024, in half of the memory
 ERRORS_ONLY: Final = 3  # what it logs goes past our log, to stderr
+# A run's threads wait for each other awake, and sleep when it ends: idle costs nothing. A broker
+# on the same cores waits longer, and with it a worker's comments (docs/performance.md).
+AWAKE: Final = {"session.intra_op.allow_spinning": "1", "session.force_spinning_stop": "1"}
+ASLEEP: Final = {"session.intra_op.allow_spinning": "0"}
 SETTINGS: Final = {
-    # A run's threads wait for each other awake, and sleep when it ends: idle costs nothing.
-    "session.intra_op.allow_spinning": "1",
-    "session.force_spinning_stop": "1",
     # GELU by tanh, a third faster: int8 comes out as near to the float model as without it.
     "optimization.enable_gelu_approximation": "1",
 }
@@ -42,6 +43,7 @@ class OnnxRuntimeInt8:
         model: path of `model.int8.onnx`.
         threads: runs at once, a thread each; None: one a core that we may use.
         pulse: beaten as micro-batches end, so that a hanging device shows.
+        awake: whether the threads of a micro-batch that is alone wait for each other awake.
 
     Raises:
         ScoringError: the file cannot be loaded.
@@ -50,11 +52,13 @@ class OnnxRuntimeInt8:
     grid = GRID
     budget = BUDGET
 
-    def __init__(self, model: Path, threads: int | None, pulse: Pulse) -> None:
+    def __init__(self, model: Path, threads: int | None, pulse: Pulse, *, awake: bool) -> None:
         self._pulse = pulse
         self.requests = threads or usable_cores()
-        self._together = _session(model, threads=1)
-        self._alone = self._together if self.requests == 1 else _session(model, self.requests)
+        self._together = _session(model, 1, ASLEEP)
+        self._alone = self._together
+        if self.requests > 1:
+            self._alone = _session(model, self.requests, AWAKE if awake else ASLEEP)
         self._waiting: SimpleQueue[tuple[Future[Logits], Callable[[], Logits]]] = SimpleQueue()
         for number in range(self.requests):
             # Daemons, which the executors of the standard library are not: one that hangs must
@@ -101,10 +105,10 @@ class OnnxRuntimeInt8:
                 result.set_exception(error)
 
 
-def _session(model: Path, threads: int) -> Any:
+def _session(model: Path, threads: int, waiting: Mapping[str, str]) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    for name, value in SETTINGS.items():
+    for name, value in {**SETTINGS, **waiting}.items():
         options.add_session_config_entry(name, value)
     options.enable_mem_pattern = False  # it keeps a plan for each shape that it meets
     options.log_severity_level = ERRORS_ONLY

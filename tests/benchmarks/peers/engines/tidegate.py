@@ -1,4 +1,7 @@
-"""tidegate's own scorer, loaded and fed as a worker does it: windows of 500."""
+"""tidegate's own scorer, loaded as the API does it and fed as a worker does: windows of 500.
+
+The two load it alike, but for how threads wait that compute a lone comment.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +27,7 @@ def load(folder: Path) -> Engine:
     tokenise = BundleTokeniser(
         folder / TOKENIZER, bundle.manifest.max_length, limits.overlap, limits.pieces
     )
-    scorer = load_scorer(bundle, settings.scoring, tokenise, Pulse())
+    scorer = load_scorer(bundle, settings.scoring, tokenise, Pulse(), awake=True)
     window = settings.intake.max_messages
 
     def score(texts: Sequence[str]) -> Scores:
