@@ -8,7 +8,7 @@ SELF := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-de
 .PHONY: help demo api test faults soak lint format full schemas bench lock clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(f"tidegate needs Python 3.11 or later, this is {sys.version.split()[0]}: make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
@@ -64,6 +64,8 @@ schemas: $(VENV)/light  ## write the JSON Schemas and the AsyncAPI document anew
 
 bench: $(VENV)/dev  ## the benchmarks; ARGS="stream" for one of them, ARGS="peers" for those against others
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.run $(ARGS)
+
+include trainer/shipped.mk
 
 lock:  ## make the lock files anew (needs uv)
 	uv pip compile pyproject.toml $(LOCK) --extra build --extra train --extra dev -o requirements-full.txt

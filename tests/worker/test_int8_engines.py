@@ -177,14 +177,14 @@ def test_a_library_that_cannot_be_loaded_is_said_with_the_way_out(
     assert "TIDEGATE_SCORING__ENGINE" in (caught.value.hint or "")
 
 
-@pytest.mark.parametrize("awake", [True, False])
+@pytest.mark.parametrize("lone_first", [True, False])
 @pytest.mark.parametrize("engine", ENGINES[1:])
 def test_a_micro_batch_that_is_alone_has_all_cores_and_several_have_one_each(
-    engine: EngineChoice, monkeypatch: pytest.MonkeyPatch, *, awake: bool
+    engine: EngineChoice, monkeypatch: pytest.MonkeyPatch, *, lone_first: bool
 ) -> None:
     """Two sessions of the same file; the threads that run them never keep a process from ending.
 
-    All cores wait for each other, awake only where that was asked for: else they would keep a
+    The threads wait for each other awake only where that was asked for: else they would keep a
     broker from the same cores.
     """
     asked: list[tuple[int, str]] = []
@@ -200,13 +200,37 @@ def test_a_micro_batch_that_is_alone_has_all_cores_and_several_have_one_each(
 
     monkeypatch.setattr("onnxruntime.InferenceSession", Session)
     before = set(enumerate_threads())
-    loaded = int8_engine(engine, Path(INT8_MODEL), threads=3, pulse=Pulse(), awake=awake)
+    loaded = int8_engine(engine, Path(INT8_MODEL), threads=3, pulse=Pulse(), lone_first=lone_first)
 
     loaded.logits([[[1, 2]]])
     loaded.logits([[[1, 2]], [[3]]])
 
-    assert asked == [(3, "1" if awake else "0"), (1, "0"), (1, "0")]
+    assert asked == [(3, "1" if lone_first else "0"), (1, "0"), (1, "0")]
     assert all(thread.daemon for thread in set(enumerate_threads()) - before)
+
+
+@pytest.mark.parametrize("lone_first", [True, False])
+def test_openvino_has_a_micro_batch_that_is_alone_computed_by_all_cores_where_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, *, lone_first: bool
+) -> None:
+    """A second model in memory, for whom a lone comment's time matters: an API."""
+    asked: list[int] = []
+    started = openvino.AsyncInferQueue.start_async
+
+    def start(queue: Any, *arguments: Any) -> None:
+        asked.append(len(queue))
+        started(queue, *arguments)
+
+    monkeypatch.setattr("openvino.AsyncInferQueue.start_async", start)
+    model = open_bundle(Settings().bundle, allow_unsigned=False).folder / INT8_MODEL
+    loaded = int8_engine(EngineChoice.OPENVINO, model, 2, Pulse(), lone_first=lone_first)
+    comment = [101, 2017, 2024, 9643, 102]
+
+    (alone,) = loaded.logits([[comment]])
+    in_company = loaded.logits([[comment], [comment]])
+
+    assert asked == [1 if lone_first else 2, 2, 2]
+    np.testing.assert_allclose([*in_company], [alone, alone], atol=0.05)
 
 
 @pytest.mark.skipif(

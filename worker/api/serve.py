@@ -121,7 +121,7 @@ def _rooms(shared: Shared, bundle: Bundle, policies: Policies) -> Rooms:
     """Load the model."""
     settings = shared.settings
     tokenise = tokeniser(bundle, settings)
-    scorer = load_scorer(bundle, settings.scoring, tokenise, shared.pulse, awake=True)
+    scorer = load_scorer(bundle, settings.scoring, tokenise, shared.pulse, lone_first=True)
     score = within(settings.scoring.time_limit_s, scorer)
     judge = Judge(bundle.manifest, policies, settings.topics, over_api=True)
     return Rooms(Prepare(settings.limits, tokenise), score, judge)

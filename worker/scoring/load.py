@@ -37,7 +37,7 @@ def load_scorer(
     tokenise: Tokeniser,
     pulse: Pulse,
     *,
-    awake: bool = False,
+    lone_first: bool = False,
 ) -> Scorer:
     """Load the engine that the settings or the machine ask for, and try it.
 
@@ -49,8 +49,8 @@ def load_scorer(
         settings: of the engine.
         tokenise: for the golden comments.
         pulse: beaten as micro-batches end.
-        awake: whether threads that compute a lone comment together may wait for each other awake,
-            where it pays: it is scored sooner, and whoever else wants the cores then waits.
+        lone_first: whether a comment that comes alone is scored as soon as all cores together can,
+            which costs memory, and whoever else wants the cores.
 
     Raises:
         BundleError: a file that the engine needs is missing or was changed.
@@ -58,7 +58,7 @@ def load_scorer(
         SettingsError: the engine is not installed, or the budget is too small.
     """
     chosen = choose(bundle, settings.engine)
-    return _proved(chosen, bundle, settings, tokenise, pulse, awake=awake)
+    return _proved(chosen, bundle, settings, tokenise, pulse, lone_first=lone_first)
 
 
 def load_for_alone(
@@ -81,10 +81,10 @@ def _proved(  # noqa: PLR0913 - what an engine is made of, and proved by
     pulse: Pulse,
     *,
     on_cpu: bool = False,
-    awake: bool = False,
+    lone_first: bool = False,
 ) -> Scorer:
     with time_limit(settings.time_limit_s):
-        engine, why = _engine(chosen, bundle, settings, pulse, on_cpu=on_cpu, awake=awake)
+        engine, why = _engine(chosen, bundle, settings, pulse, on_cpu=on_cpu, lone_first=lone_first)
     longest = cost_of(bundle.manifest.max_length, engine.grid)
     budget = settings.budget or max(engine.budget, longest)
     if budget < longest:
@@ -113,7 +113,7 @@ def _engine(  # noqa: PLR0913 - what an engine is made of
     pulse: Pulse,
     *,
     on_cpu: bool,
-    awake: bool,
+    lone_first: bool,
 ) -> tuple[Engine, str]:
     """Load the engine that was chosen, and complete why."""
     _needs_installed(chosen)
@@ -122,7 +122,9 @@ def _engine(  # noqa: PLR0913 - what an engine is made of
         return engine, f"{chosen.why}; {layout}"
     _verify(bundle, INT8_MODEL)
     model = bundle.folder / INT8_MODEL
-    return int8_engine(chosen.engine, model, settings.threads, pulse, awake=awake), chosen.why
+    return int8_engine(
+        chosen.engine, model, settings.threads, pulse, lone_first=lone_first
+    ), chosen.why
 
 
 def _needs_installed(chosen: Chosen) -> None:
@@ -136,7 +138,12 @@ def _needs_installed(chosen: Chosen) -> None:
 
 
 def int8_engine(
-    engine: EngineChoice, model: Path, threads: int | None, pulse: Pulse, *, awake: bool = False
+    engine: EngineChoice,
+    model: Path,
+    threads: int | None,
+    pulse: Pulse,
+    *,
+    lone_first: bool = False,
 ) -> Engine:
     """Load one of the two engines of the int8 file; the other one is not imported.
 
@@ -145,13 +152,13 @@ def int8_engine(
         model: the file.
         threads: micro-batches at once; None: one a core.
         pulse: beaten as they end.
-        awake: as `load_scorer` has it; OpenVINO, whose lone comments take one thread, ignores it.
+        lone_first: as `load_scorer` has it.
 
     Raises:
         ScoringError: the engine's library or the file cannot be loaded.
     """
     try:
-        loaded = _loaded(engine, awake=awake)
+        loaded = _loaded(engine, lone_first=lone_first)
     except ImportError as error:
         raise ScoringError(
             f"engine {engine} is installed and cannot be loaded: {error}",
@@ -160,14 +167,16 @@ def int8_engine(
     return loaded(model, threads, pulse)
 
 
-def _loaded(engine: EngineChoice, *, awake: bool) -> Callable[[Path, int | None, Pulse], Engine]:
+def _loaded(
+    engine: EngineChoice, *, lone_first: bool
+) -> Callable[[Path, int | None, Pulse], Engine]:
     if engine is EngineChoice.ONNXRUNTIME:
         from worker.scoring.onnxruntime_int8 import OnnxRuntimeInt8  # noqa: PLC0415
 
-        return partial(OnnxRuntimeInt8, awake=awake)
+        return partial(OnnxRuntimeInt8, lone_first=lone_first)
     from worker.scoring.openvino_int8 import OpenVinoInt8  # noqa: PLC0415
 
-    return OpenVinoInt8
+    return partial(OpenVinoInt8, lone_first=lone_first)
 
 
 def _torch(

@@ -43,7 +43,7 @@ class OnnxRuntimeInt8:
         model: path of `model.int8.onnx`.
         threads: runs at once, a thread each; None: one a core that we may use.
         pulse: beaten as micro-batches end, so that a hanging device shows.
-        awake: whether the threads of a micro-batch that is alone wait for each other awake.
+        lone_first: whether the threads of a micro-batch that is alone wait for each other awake.
 
     Raises:
         ScoringError: the file cannot be loaded.
@@ -52,13 +52,13 @@ class OnnxRuntimeInt8:
     grid = GRID
     budget = BUDGET
 
-    def __init__(self, model: Path, threads: int | None, pulse: Pulse, *, awake: bool) -> None:
+    def __init__(self, model: Path, threads: int | None, pulse: Pulse, *, lone_first: bool) -> None:
         self._pulse = pulse
         self.requests = threads or usable_cores()
         self._together = _session(model, 1, ASLEEP)
         self._alone = self._together
         if self.requests > 1:
-            self._alone = _session(model, self.requests, AWAKE if awake else ASLEEP)
+            self._alone = _session(model, self.requests, AWAKE if lone_first else ASLEEP)
         self._waiting: SimpleQueue[tuple[Future[Logits], Callable[[], Logits]]] = SimpleQueue()
         for number in range(self.requests):
             # Daemons, which the executors of the standard library are not: one that hangs must

@@ -2,7 +2,8 @@
 
 Its scales are static, so a comment's score does not lean on its neighbours in the batch.
 One single-threaded request a core beats one request on all cores, save for the latency of
-a lone comment. bf16 serves what stays unquantised, only where the CPU computes it.
+a lone comment: where that comes first, a second model in memory has it. bf16 serves what
+stays unquantised, only where the CPU computes it.
 """
 
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ class OpenVinoInt8:
         model: path of `model.int8.onnx`.
         threads: requests at once, a thread each; None: one a core that we may use.
         pulse: beaten as micro-batches end, so that a hanging device shows.
+        lone_first: whether a micro-batch that is alone is computed by all threads at once.
 
     Raises:
         ScoringError: the file cannot be compiled for this CPU.
@@ -46,26 +48,33 @@ class OpenVinoInt8:
     grid = GRID
     budget = BUDGET
 
-    def __init__(self, model: Path, threads: int | None, pulse: Pulse) -> None:
+    def __init__(self, model: Path, threads: int | None, pulse: Pulse, *, lone_first: bool) -> None:
         self._pulse = pulse
         self.requests = threads or usable_cores()
         core = ov.Core()
         self._number_type = "bf16" if "BF16" in _capabilities(core) else "f32"
+        try:
+            graph = core.read_model(model)
+            part_products(graph)
+            self._together = self._queue(core, graph, self.requests)
+            self._alone = self._together
+            if lone_first and self.requests > 1:
+                self._alone = self._queue(core, graph, 1)
+        except RuntimeError as error:
+            raise ScoringError(f"{model.name}: OpenVINO cannot compile it: {error}") from error
+
+    def _queue(self, core: ov.Core, graph: ov.Model, requests: int) -> ov.AsyncInferQueue:
+        """Compile the graph for so many requests at once, on all threads together."""
         config = {
             "INFERENCE_NUM_THREADS": self.requests,
-            "NUM_STREAMS": self.requests,
+            "NUM_STREAMS": requests,
             "INFERENCE_PRECISION_HINT": self._number_type,
             "ENABLE_CPU_PINNING": False,  # we share the cores: with Kafka's client, with others
             "CPU_RUNTIME_CACHE_CAPACITY": KERNELS,
         }
-        try:
-            graph = core.read_model(model)
-            part_products(graph)
-            compiled = core.compile_model(graph, "CPU", config)
-        except RuntimeError as error:
-            raise ScoringError(f"{model.name}: OpenVINO cannot compile it: {error}") from error
-        self._requests = ov.AsyncInferQueue(compiled, self.requests)
-        self._requests.set_callback(self._take)
+        queue = ov.AsyncInferQueue(core.compile_model(graph, "CPU", config), requests)
+        queue.set_callback(self._take)
+        return queue
 
     @property
     def description(self) -> str:
@@ -80,12 +89,13 @@ class OpenVinoInt8:
         """
         results: list[Logits | None] = [None] * len(batches)
         caller = current_thread().name
+        queue = self._alone if len(batches) == 1 else self._together
         try:
             for number, batch in enumerate(batches):
                 rows = padded(batch, GRID)
                 inputs = {"input_ids": rows.ids, "attention_mask": rows.mask}
-                self._requests.start_async(inputs, (results, number, len(batch), caller))
-            self._requests.wait_all()
+                queue.start_async(inputs, (results, number, len(batch), caller))
+            queue.wait_all()
         except RuntimeError as error:
             raise ScoringError(f"{self.description}: {type(error).__name__}") from error
         return [result for result in results if result is not None]

@@ -9,6 +9,7 @@ from benchmarks.peers.files import DYNAMIC_INT8
 from schemas.bundle import FLOAT_MODEL, INT8_MODEL
 
 OURS: Final = "tidegate"
+OUR_API: Final = "tidegate, as its API loads it"
 REFERENCE: Final = "torch fp32"  # whose probabilities the others' are held against
 AFTERNOON: Final = "transformers.pipeline, one at a time"
 BATCHES: Final = (8, 32)  # the pipeline's, beside 1: its best is found in the run
@@ -36,11 +37,12 @@ class Contestant:
 
 
 def contestants() -> Sequence[Contestant]:
-    """Return all of them, ours first and the reference second."""
+    """Return all of them, ours first and the reference behind."""
     no_bf16 = None if has_bf16() else "this processor does not compute in bf16"
     bare = "bare engines"
     return (
         Contestant(OURS, OURS, "tidegate"),
+        Contestant(OUR_API, OURS, "tidegate", {"lone_first": True}),
         Contestant(REFERENCE, bare, "torch_bare", {"number_type": "float32"}),
         Contestant("torch bf16", bare, "torch_bare", {"number_type": "bfloat16"}, lacking=no_bf16),
         Contestant("ONNX Runtime fp32", bare, "onnxruntime_bare", {"file": FLOAT_MODEL}),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
 
-from benchmarks.peers.contestants import AFTERNOON, OURS
+from benchmarks.peers.contestants import AFTERNOON, OUR_API, OURS
 from benchmarks.peers.scoring import Score
 from benchmarks.peers.spread import Spread
 
@@ -111,12 +111,17 @@ def ratio(
 
 
 def own_goals(engines: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return those of our figures that have a goal: what they should be at most."""
-    ours = next((one for one in engines if one["name"] == OURS and "lone_ms" in one), None)
-    if ours is None:
-        return []
-    return [
-        {"figure": LONE, "found": ours["lone_ms"]["median"], "at_most": LONE_MS},
-        {"figure": READY, "found": ours["ready_s"]["median"], "at_most": READY_S},
-        {"figure": PEAK, "found": ours["peak_mb"], "at_most": PEAK_MB},
-    ]
+    """Return those of our figures that have a goal: what they should be at most.
+
+    A lone comment is the API's business, memory and start are a worker's.
+    """
+    measured = {one["name"]: one for one in engines if "lone_ms" in one}
+    found = []
+    if (api := measured.get(OUR_API)) is not None:
+        found.append({"figure": LONE, "found": api["lone_ms"]["median"], "at_most": LONE_MS})
+    if (ours := measured.get(OURS)) is not None:
+        found += [
+            {"figure": READY, "found": ours["ready_s"]["median"], "at_most": READY_S},
+            {"figure": PEAK, "found": ours["peak_mb"], "at_most": PEAK_MB},
+        ]
+    return found

@@ -21,7 +21,9 @@ from benchmarks.peers.overlay import NotInstalledError
 from benchmarks.peers.process import NotMeasuredError, take_turn
 from benchmarks.peers.spread import Spread
 
-WARM: Final = 32  # comments
+# Comments. Some engines build kernels for each shape of a batch when they first meet it, as a
+# process that runs for weeks does in its first seconds; after these most have been met.
+WARM: Final = 300
 ALONE: Final = 40  # comments of the first round that are scored alone, too
 REPEATS: Final = 20  # of the lone comment
 

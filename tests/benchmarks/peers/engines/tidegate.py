@@ -1,7 +1,4 @@
-"""tidegate's own scorer, loaded as the API does it and fed as a worker does: windows of 500.
-
-The two load it alike, but for how threads wait that compute a lone comment.
-"""
+"""tidegate's own scorer, loaded as a worker or the API does it, and fed in windows of 500."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,8 +15,13 @@ from worker.settings import LogSettings, load_settings
 from worker.tokenise import BundleTokeniser
 
 
-def load(folder: Path) -> Engine:
-    """Load the bundle; the engine is the one that tidegate chooses on a machine without a GPU."""
+def load(folder: Path, *, lone_first: bool = False) -> Engine:
+    """Load the bundle; the engine is the one that tidegate chooses on a machine without a GPU.
+
+    Args:
+        folder: the bundle.
+        lone_first: whether it is loaded as the API does it, where a lone comment comes first.
+    """
     logs.configure(LogSettings(level="warning"))
     settings = load_settings()
     bundle = open_bundle(str(folder), allow_unsigned=False)
@@ -27,7 +29,7 @@ def load(folder: Path) -> Engine:
     tokenise = BundleTokeniser(
         folder / TOKENIZER, bundle.manifest.max_length, limits.overlap, limits.pieces
     )
-    scorer = load_scorer(bundle, settings.scoring, tokenise, Pulse(), awake=True)
+    scorer = load_scorer(bundle, settings.scoring, tokenise, Pulse(), lone_first=lone_first)
     window = settings.intake.max_messages
 
     def score(texts: Sequence[str]) -> Scores:
