@@ -19,6 +19,7 @@ from worker.batching import MicroBatch, padded
 from worker.pulse import Pulse
 from worker.scoring.cores import usable_cores
 from worker.scoring.engine import Logits
+from worker.scoring.give_way import new_threads_give_way
 from worker.scoring.openvino_graph import part_products
 
 # It builds a kernel for each new shape, and a quarter of its speed goes into building; padding
@@ -72,7 +73,9 @@ class OpenVinoInt8:
             "ENABLE_CPU_PINNING": False,  # we share the cores: with Kafka's client, with others
             "CPU_RUNTIME_CACHE_CAPACITY": KERNELS,
         }
-        queue = ov.AsyncInferQueue(core.compile_model(graph, "CPU", config), requests)
+        with new_threads_give_way():
+            compiled = core.compile_model(graph, "CPU", config)
+        queue = ov.AsyncInferQueue(compiled, requests)
         queue.set_callback(self._take)
         return queue
 
