@@ -22,7 +22,7 @@ from worker.bundle import open_bundle
 from worker.run import tokeniser
 from worker.settings import Settings
 
-WARM_UP = 1_000
+WARM_UP = 3_000  # six windows: of two, the rate comes out a fifth too high
 SECONDS = 30
 LONE = 30
 NEARLY_FULL = 0.9  # of the rate

@@ -27,6 +27,7 @@ from worker.run import tokeniser
 from worker.scoring.give_way import STEPS
 from worker.scoring.load import int8_engine, load_for_alone, load_scorer
 from worker.scoring.openvino_graph import part_products
+from worker.scoring.openvino_int8 import IN_LINE
 from worker.scoring.scorer import Scorer
 from worker.settings import EngineChoice, ScoringSettings, Settings
 from worker.tokenise import Tokeniser
@@ -229,7 +230,8 @@ def test_openvino_has_a_micro_batch_that_is_alone_computed_by_all_cores_where_th
     (alone,) = loaded.logits([[comment]])
     in_company = loaded.logits([[comment], [comment]])
 
-    assert asked == [1 if lone_first else 2, 2, 2]
+    of_one, of_two = IN_LINE, 2 * IN_LINE
+    assert asked == [of_one if lone_first else of_two, of_two, of_two]
     np.testing.assert_allclose([*in_company], [alone, alone], atol=0.05)
 
 

@@ -8,8 +8,7 @@ stays unquantised, only where the CPU computes it.
 
 from collections.abc import Sequence
 from pathlib import Path
-from threading import current_thread
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import openvino as ov
@@ -31,6 +30,11 @@ BUDGET: Final = 512  # tokens; flat to 2,048, worse at 256 and 4,096, and the sm
 # Kernels that each stream keeps for shapes that come again, 15 a shape. Of its own 5,000 a process
 # grows as it meets shapes; with 50 it builds them again and again (docs/performance.md).
 KERNELS: Final = 500
+
+
+# Micro-batches in line for each thread. OpenVINO goes on to the next by itself, and writes where it
+# was told to: its threads never wait for Python's lock.
+IN_LINE: Final = 4
 
 
 class OpenVinoInt8:
@@ -56,6 +60,7 @@ class OpenVinoInt8:
         self._number_type = "bf16" if "BF16" in _capabilities(core) else "f32"
         try:
             graph = core.read_model(model)
+            self._labels = graph.output(0).partial_shape[1].get_length()
             part_products(graph)
             self._together = self._queue(core, graph, self.requests)
             self._alone = self._together
@@ -75,9 +80,7 @@ class OpenVinoInt8:
         }
         with new_threads_give_way():
             compiled = core.compile_model(graph, "CPU", config)
-        queue = ov.AsyncInferQueue(compiled, requests)
-        queue.set_callback(self._take)
-        return queue
+        return ov.AsyncInferQueue(compiled, requests * IN_LINE)
 
     @property
     def description(self) -> str:
@@ -90,25 +93,23 @@ class OpenVinoInt8:
         Raises:
             ScoringError: the engine failed; the process must end.
         """
-        results: list[Logits | None] = [None] * len(batches)
-        caller = current_thread().name
+        results = []
         queue = self._alone if len(batches) == 1 else self._together
         try:
-            for number, batch in enumerate(batches):
+            for batch in batches:
                 rows = padded(batch, GRID)
+                logits = np.empty((len(rows.ids), self._labels), dtype=np.float32)
                 inputs = {"input_ids": rows.ids, "attention_mask": rows.mask}
-                queue.start_async(inputs, (results, number, len(batch), caller))
+                request = queue[queue.get_idle_request_id()]  # the one that is started next
+                request.set_output_tensor(ov.Tensor(logits, shared_memory=True))
+                queue.start_async(inputs)
+                results.append(logits[: len(batch)])  # rows behind them are the grid's
+                self._pulse.beat()
             queue.wait_all()
         except RuntimeError as error:
             raise ScoringError(f"{self.description}: {type(error).__name__}") from error
-        return [result for result in results if result is not None]
-
-    def _take(self, request: Any, where: tuple[list[Logits | None], int, int, str]) -> None:
-        """Keep a result; runs in a thread of OpenVINO's, on behalf of the one that asked."""
-        results, number, pieces, caller = where
-        found = request.get_output_tensor(0).data[:pieces]  # rows behind them are the grid's
-        results[number] = np.array(found, dtype=np.float32)
-        self._pulse.beat(caller)
+        self._pulse.beat()
+        return results
 
 
 def _capabilities(core: ov.Core) -> Sequence[str]:
