@@ -24,7 +24,8 @@ from schemas.wire import WireError, decode_comment
 from worker.bundle import open_bundle
 from worker.pulse import Pulse
 from worker.run import tokeniser
-from worker.scoring.give_way import STEPS
+from worker.scoring.cores import usable_cores
+from worker.scoring.give_way import STEPS, TASKS
 from worker.scoring.load import int8_engine, load_for_alone, load_scorer
 from worker.scoring.openvino_graph import part_products
 from worker.scoring.openvino_int8 import IN_LINE
@@ -247,3 +248,21 @@ def test_threads_that_compute_give_way_to_the_one_that_answers() -> None:
 
     assert computing
     eventually(lambda: {os.getpriority(os.PRIO_PROCESS, t or 0) for t in computing} == {least})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no niceness of their own here")
+def test_threads_of_openvino_give_way_too() -> None:
+    """It starts them itself, when a model is compiled; others come and go meanwhile."""
+    before = {task.name for task in TASKS.iterdir()}
+    engine, _ = shipped(EngineChoice.OPENVINO, Pulse())
+    engine.probabilities([[101, 2017, 102]] * 40)
+    least = min(os.getpriority(os.PRIO_PROCESS, get_native_id()) + STEPS, 19)
+
+    def lowered() -> bool:
+        computing = {task.name for task in TASKS.iterdir()} - before
+        with suppress(ProcessLookupError):
+            found = [os.getpriority(os.PRIO_PROCESS, int(thread)) for thread in computing]
+            return found.count(least) >= usable_cores()
+        return False
+
+    eventually(lowered)

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-TASKS: Final = Path("/proc/self/task")  # threads of this process
+TASKS: Final = Path("/proc/self/task")  # threads of this process, on Linux
 STEPS: Final = 5  # of niceness: a third of the share of a thread that has something to answer
 
 
@@ -31,7 +31,7 @@ def new_threads_give_way() -> Iterator[None]:
 
 
 def _threads() -> set[int]:
-    return {int(task.name) for task in TASKS.iterdir()} if sys.platform == "linux" else set()
+    return {int(task.name) for task in TASKS.iterdir()} if TASKS.is_dir() else set()
 
 
 def _lower(thread: int) -> None:
