@@ -1,5 +1,6 @@
 """The shipped bundle on the engines that serve it: what only the real ones can show."""
 
+import ctypes
 import importlib.util
 import os
 import sys
@@ -266,3 +267,26 @@ def test_threads_of_openvino_give_way_too() -> None:
         return False
 
     eventually(lowered)
+
+
+class SignalStack(ctypes.Structure):
+    """Where a thread's signal handlers run, as Linux has it (sigaltstack(2))."""
+
+    _fields_ = (("at", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the structure is Linux's")
+def test_openvino_does_not_change_where_our_signal_handlers_run() -> None:
+    """It gives a thread that compiles another stack, which may be gone when a SIGTERM comes."""
+
+    def stack() -> int | None:
+        found = SignalStack()
+        ctypes.CDLL(None).sigaltstack(None, ctypes.byref(found))
+        at: int | None = found.at
+        return at
+
+    before = stack()
+    engine, _ = shipped(EngineChoice.OPENVINO, Pulse())
+    engine.probabilities([[101, 2017, 102]])
+
+    assert stack() == before

@@ -7,6 +7,7 @@ stays unquantised, only where the CPU computes it.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -56,6 +57,12 @@ class OpenVinoInt8:
     def __init__(self, model: Path, threads: int | None, pulse: Pulse, *, lone_first: bool) -> None:
         self._pulse = pulse
         self.requests = threads or usable_cores()
+        # Not in our thread. OpenVINO gives the one that loads it another stack for signals, and
+        # takes back the one before when it goes: if that is gone, a SIGTERM ends the process.
+        with new_threads_give_way(), ThreadPoolExecutor(1) as thread:
+            thread.submit(self._load, model, lone_first=lone_first).result()
+
+    def _load(self, model: Path, *, lone_first: bool) -> None:
         core = ov.Core()
         self._number_type = "bf16" if "BF16" in _capabilities(core) else "f32"
         try:
@@ -78,8 +85,7 @@ class OpenVinoInt8:
             "ENABLE_CPU_PINNING": False,  # we share the cores: with Kafka's client, with others
             "CPU_RUNTIME_CACHE_CAPACITY": KERNELS,
         }
-        with new_threads_give_way():
-            compiled = core.compile_model(graph, "CPU", config)
+        compiled = core.compile_model(graph, "CPU", config)
         return ov.AsyncInferQueue(compiled, requests * IN_LINE)
 
     @property
