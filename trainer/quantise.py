@@ -126,10 +126,9 @@ class Int8Engine:
 def by_openvino(path: Path, number_type: str = "f32") -> Int8Engine:
     """Return OpenVINO on the file; what is not int8 it computes in that number type.
 
-    It compiles in a thread of its own: for as long as a model lives OpenVINO gives the thread that
-    compiled it another stack for signals, and takes the one before back when it dies. Of two models
-    whose first dies first that one is gone, and the next signal, a SIGTERM say, would end the
-    process by SIGSEGV.
+    It is loaded in a thread of its own: OpenVINO gives the thread that loads it another stack for
+    signals, and takes back the one before when it goes. Of two models whose first dies first that
+    one is gone, and the next signal, a SIGTERM say, would end the process by SIGSEGV.
     """
     settings = {"INFERENCE_PRECISION_HINT": number_type}
     with ThreadPoolExecutor(1) as thread:

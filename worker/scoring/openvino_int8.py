@@ -32,7 +32,6 @@ BUDGET: Final = 512  # tokens; flat to 2,048, worse at 256 and 4,096, and the sm
 # grows as it meets shapes; with 50 it builds them again and again (docs/performance.md).
 KERNELS: Final = 500
 
-
 # Micro-batches in line for each thread. OpenVINO goes on to the next by itself, and writes where it
 # was told to: its threads never wait for Python's lock.
 IN_LINE: Final = 4

@@ -4,11 +4,16 @@ import asyncio
 import socket
 from contextlib import closing
 
+import pytest
 import uvicorn
 
-from worker.api.serve import Server, _listen
+from schemas.errors import ScoringError
+from worker.api.serve import Server, _listen, _rooms
+from worker.bundle import open_bundle
+from worker.policies import load_policies
 from worker.pulse import Pulse
-from worker.shared import Stop
+from worker.settings import Settings
+from worker.shared import Shared, Stop
 
 
 def test_a_server_that_does_not_turn_fails_liveness() -> None:
@@ -39,3 +44,22 @@ def test_no_packet_of_an_answer_waits_for_the_clients_acknowledgement() -> None:
         closing(listening.accept()[0]) as accepted,
     ):
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_an_api_has_comments_that_come_alone_scored_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker has not: nobody waits for one comment of a stream."""
+    asked: dict[str, object] = {}
+
+    def load(*_: object, **options: object) -> None:
+        asked.update(options)
+        raise ScoringError("seen enough")
+
+    monkeypatch.setattr("worker.api.serve.load_scorer", load)
+    shared = Shared(Settings(), Stop(drain_s=1))
+    bundle = open_bundle(shared.settings.bundle, allow_unsigned=False)
+    policies = load_policies(shared.settings.policy, bundle.manifest)
+
+    with pytest.raises(ScoringError, match="seen enough"):
+        _rooms(shared, bundle, policies)
+
+    assert asked == {"lone_first": True}
