@@ -2,8 +2,8 @@
 
 Validation and test are drawn among the candidates: rows of which all labels are known, from the
 files that are held out from. Files beside these add rows to learn from and never move a held-out
-row: the candidates are grouped and dealt as if they were alone. Of the other rows those that
-are near a held-out one are left out, and so is every row that is near an evaluation-only text.
+row: the candidates are grouped and dealt as if they were alone. Rows to learn from that are near
+a held-out one are left out, and so is every row that is near an evaluation-only text.
 """
 
 import hashlib
@@ -111,10 +111,9 @@ def split_rows(
     places[near.to_evaluation(candidate)] = Place.EVALUATION_ONLY
     places[_repeated(rows, order[places[order] == Place.TRAIN], candidate)] = Place.REPEATED
     kept = np.flatnonzero((places == Place.TRAIN) & candidate)
-    places[kept] = _dealt(rows.labels[kept], near.among_candidates[kept], seed)
+    places[kept] = _dealt(rows.labels[kept], near.dealt[kept], seed)
     held_out = np.isin(places, (Place.VALIDATION, Place.TEST))
-    too_near = np.isin(near.among_all, near.among_all[held_out]) & ~candidate
-    places[too_near & (places == Place.TRAIN)] = Place.NEAR_HELD_OUT
+    places[near.to_these(held_out, candidate) & (places == Place.TRAIN)] = Place.NEAR_HELD_OUT
 
     parts = (Place.TRAIN, Place.VALIDATION, Place.TEST)
     train, validation, test = (rows.take(np.flatnonzero(places == part)) for part in parts)
@@ -137,12 +136,14 @@ class _Near:
     Attributes:
         among_all: [n] group of each row, all rows and evaluation-only texts taken together.
         among_candidates: [n] the same without the rows that are no candidates; of these -1.
+        dealt: [n] as `among_candidates`, by the comparison by which they are dealt.
         evaluation: by file, the group among all of each of its texts.
-        shut_out: the groups among candidates that have an evaluation-only text.
+        shut_out: the groups of `dealt` that have an evaluation-only text.
     """
 
     among_all: Indices
     among_candidates: Indices
+    dealt: Indices
     evaluation: Mapping[str, Indices]
     shut_out: Indices
 
@@ -154,21 +155,28 @@ class _Near:
         apart = list(chain.from_iterable(evaluation_texts.values()))
         signatures = duplicates.signatures([*apart, *texts])
         among_all = duplicates.joined(signatures)
-        among_candidates = duplicates.joined(signatures[: len(apart) + candidates])
+        alone = signatures[: len(apart) + candidates]
+        among_candidates = duplicates.joined(alone)
+        dealt = duplicates.joined(alone, duplicates.SETTLED)
         ends = np.cumsum([len(of_file) for of_file in evaluation_texts.values()])
         files = zip(evaluation_texts, np.split(among_all[: len(apart)], ends)[:-1], strict=True)
         rest = np.full(len(texts) - candidates, -1, np.intp)
         return cls(
             among_all[len(apart) :],
             np.concatenate([among_candidates[len(apart) :], rest]),
+            np.concatenate([dealt[len(apart) :], rest]),
             dict(files),
-            among_candidates[: len(apart)],
+            dealt[: len(apart)],
         )
 
     def in_the_order_of(self, order: Indices) -> "_Near":
         """Return the same for the rows at `order`."""
         return _Near(
-            self.among_all[order], self.among_candidates[order], self.evaluation, self.shut_out
+            self.among_all[order],
+            self.among_candidates[order],
+            self.dealt[order],
+            self.evaluation,
+            self.shut_out,
         )
 
     def to_evaluation(self, candidate: Mask) -> Mask:
@@ -178,7 +186,13 @@ class _Near:
         """
         apart = np.concatenate([*self.evaluation.values(), np.empty(0, np.intp)])
         near: Mask = np.isin(self.among_all, apart)
-        near[candidate] = np.isin(self.among_candidates[candidate], self.shut_out)
+        near[candidate] = np.isin(self.dealt[candidate], self.shut_out)
+        return near
+
+    def to_these(self, rows: Mask, candidate: Mask) -> Mask:
+        """Say which rows are near one of these candidates; candidates without the other rows."""
+        near: Mask = np.isin(self.among_all, self.among_all[rows])
+        near[candidate] = np.isin(self.among_candidates[candidate], self.among_candidates[rows])
         return near
 
     def leaks(self) -> dict[str, int]:

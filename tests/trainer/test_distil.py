@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -94,6 +94,7 @@ def assert_same(found: Rows, expected: Rows) -> None:
 
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 999), extra=st.integers(0, 60))
+@example(seed=396, extra=0)  # two that share ten of twelve pairs, and no four hashes in a row
 def test_a_teacher_changes_nothing_that_is_held_out(seed: int, extra: int) -> None:
     """The same rows with their real labels, whatever it says of them and adds to learn from."""
     rows, more = made_rows(150, seed), made_rows(extra, seed + 1_000).texts

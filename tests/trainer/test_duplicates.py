@@ -1,5 +1,7 @@
 """Near duplicates are found, and texts that merely share words are not."""
 
+import numpy as np
+
 from trainer.duplicates import groups
 
 TEXT = (
@@ -26,6 +28,18 @@ def test_texts_that_share_some_words_stay_apart() -> None:
 def test_short_texts_are_the_same_only_if_their_letters_are() -> None:
     """Two words give no pairs to compare: `thank you` is not `hate you`."""
     assert groups(["Thank you", "hate you", "thank-you!", "ok"]).tolist() == [0, 1, 0, 3]
+
+
+def test_one_word_of_twelve_changed_is_found_in_each_of_three_thousand_texts() -> None:
+    """A near duplicate that is missed is learnt from and judged by."""
+    random = np.random.default_rng(0)
+    words = [f"{chr(97 + i % 26)}{chr(97 + i // 26)}word" for i in range(500)]
+    texts = [" ".join(random.choice(words, 12)) for _ in range(3_000)]
+    changed = [f"{text.rsplit(' ', 1)[0]} another" for text in texts]
+
+    found = groups(texts + changed).tolist()
+
+    assert found == [*range(3_000), *range(3_000)]
 
 
 def test_no_texts_make_no_groups() -> None:
