@@ -65,6 +65,8 @@ schemas: $(VENV)/light  ## write the JSON Schemas and the AsyncAPI document anew
 bench: $(VENV)/dev  ## the benchmarks; ARGS="stream" for one of them, ARGS="peers" for those against others
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.run $(ARGS)
 
+include trainer/shipped.mk
+
 lock:  ## make the lock files anew (needs uv)
 	uv pip compile pyproject.toml $(LOCK) --extra build --extra train --extra dev -o requirements-full.txt
 	uv pip compile pyproject.toml $(LOCK) --extra build --extra dev -c requirements-full.txt -o requirements-dev.txt
