@@ -26,10 +26,10 @@ from worker.bundle import open_bundle
 from worker.pulse import Pulse
 from worker.run import tokeniser
 from worker.scoring.cores import usable_cores
+from worker.scoring.engine import OverlappingEngine
 from worker.scoring.give_way import STEPS, TASKS
 from worker.scoring.load import int8_engine, load_for_alone, load_scorer
 from worker.scoring.openvino_graph import part_products
-from worker.scoring.openvino_int8 import IN_LINE
 from worker.scoring.scorer import Scorer
 from worker.settings import EngineChoice, ScoringSettings, Settings
 from worker.tokenise import Tokeniser
@@ -218,13 +218,13 @@ def test_openvino_has_a_micro_batch_that_is_alone_computed_by_all_cores_where_th
 ) -> None:
     """A second model in memory, for whom a lone comment's time matters: an API."""
     asked: list[int] = []
-    started = openvino.AsyncInferQueue.start_async
+    started = openvino.InferRequest.start_async
 
-    def start(queue: Any, *arguments: Any) -> None:
-        asked.append(len(queue))
-        started(queue, *arguments)
+    def start(request: Any, *arguments: Any) -> None:
+        asked.append(request.get_compiled_model().get_property("NUM_STREAMS"))
+        started(request, *arguments)
 
-    monkeypatch.setattr("openvino.AsyncInferQueue.start_async", start)
+    monkeypatch.setattr("openvino.InferRequest.start_async", start)
     model = open_bundle(Settings().bundle, allow_unsigned=False).folder / INT8_MODEL
     loaded = int8_engine(EngineChoice.OPENVINO, model, 2, Pulse(), lone_first=lone_first)
     comment = [101, 2017, 2024, 9643, 102]
@@ -232,9 +232,26 @@ def test_openvino_has_a_micro_batch_that_is_alone_computed_by_all_cores_where_th
     (alone,) = loaded.logits([[comment]])
     in_company = loaded.logits([[comment], [comment]])
 
-    of_one, of_two = IN_LINE, 2 * IN_LINE
-    assert asked == [of_one if lone_first else of_two, of_two, of_two]
+    assert asked == [1 if lone_first else 2, 2, 2]
     np.testing.assert_allclose([*in_company], [alone, alone], atol=0.05)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_windows_that_are_computed_at_once_get_each_its_own_logits(engine: EngineChoice) -> None:
+    """Whichever is asked for first, and with more micro-batches than there are places in line."""
+    model = open_bundle(Settings().bundle, allow_unsigned=False).folder / INT8_MODEL
+    loaded = int8_engine(engine, model, 2, Pulse(), lone_first=True)
+    assert isinstance(loaded, OverlappingEngine)
+    words = range(2_000, 2_060)
+    windows = [[[[101, word, 102]] for word in words[start::3]] for start in range(3)]
+    alone = [np.concatenate(loaded.logits(window)) for window in windows]
+
+    first, second, third = map(loaded.begin, windows)
+    found = [third(), first(), second()]
+
+    for logits, expected in zip(found, [alone[2], alone[0], alone[1]], strict=True):
+        np.testing.assert_allclose(np.concatenate(logits), expected, atol=1e-5)
+    assert len(np.unique(np.concatenate(alone)[:, 0].round(4))) > 20, "they differ"
 
 
 @pytest.mark.skipif(

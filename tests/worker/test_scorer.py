@@ -1,7 +1,8 @@
 """The room around an engine: the worst of a comment's pieces, calibrated, within the budget."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pytest
@@ -179,3 +180,28 @@ def test_extreme_logits_are_probabilities_all_the_same(logit: float) -> None:
 
     assert np.all((found >= 0) & (found <= 1))
     assert bool(logit > 0) == bool(found[0, 0] > 0.5)
+
+
+def test_an_engine_that_overlaps_computes_windows_before_their_scores_are_asked_for() -> None:
+    """Each window has its own scores; one that did not fit is computed again when asked for."""
+
+    class Overlapping(FakeEngine):
+        def begin(self, batches: Sequence[MicroBatch]) -> Callable[[], list[Logits]]:
+            self.begun += 1
+            return partial(self.logits, batches)
+
+        begun = 0
+
+    engine = Overlapping(room=64)
+    overlapping = Scorer(engine, stub_manifest(), budget=128)
+    windows = [a_window([[[1] * 8] * 16]), a_window([[[2, 3]], [[4]]])]
+
+    first, second = map(overlapping.begin, windows)
+
+    assert overlapping.overlaps
+    assert not Scorer(FakeEngine(), stub_manifest(), 128).overlaps
+    assert (engine.begun, engine.tried) == (2, [])
+    plain = Scorer(FakeEngine(), stub_manifest(), 128)
+    for scored, window in ((first(), windows[0]), (second(), windows[1])):
+        assert scored.prepared is window
+        np.testing.assert_allclose(scored.scores, plain(window).scores)

@@ -9,6 +9,7 @@ goes over the device at once as leaves the next ones a turn soon.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -75,6 +76,22 @@ class Waiting(NamedTuple):
     ask: Ask
 
 
+class UnderWay(NamedTuple):
+    """A batch on the device.
+
+    Attributes:
+        batch: all of it.
+        due: those that somebody still waited for when it began.
+        began: seconds, monotonic.
+        answers: waits for those of `due`.
+    """
+
+    batch: Sequence[Waiting]
+    due: Sequence[Waiting]
+    began: float
+    answers: Callable[[], list[Answer]]
+
+
 def turns(now: float, takes_s: Sequence[float], within_s: float) -> list[float]:
     """Return the turn of each comment of a request, in their order.
 
@@ -94,20 +111,25 @@ class Desk:
     """A thread that judges what waits, and a bound on how much may.
 
     Args:
-        rooms: judge a batch; called from the desk's own thread only.
+        rooms: begin to judge a batch, and return what waits for the answers; called from the
+            desk's own thread only.
         pulse: beaten on every turn.
         settings: how long a request may take, and how many comments are judged at once.
         pace: says how long a text will take, and learns.
         failed: called when the rooms raise: the process must end.
+        overlap: whether the next batch is begun before one is waited for, so that the device goes
+            from one to the next, and none of its cores waits for the last one of a batch.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it judges by, and how far it may go
         self,
-        rooms: Callable[[Sequence[CommentEvent]], list[Answer]],
+        rooms: Callable[[Sequence[CommentEvent]], Callable[[], list[Answer]]],
         pulse: Pulse,
         settings: ApiSettings,
         pace: Pace,
         failed: Callable[[BaseException], None],
+        *,
+        overlap: bool = False,
     ) -> None:
         self._rooms = rooms
         self._pulse = pulse
@@ -115,6 +137,8 @@ class Desk:
         self._batch = settings.batch
         self._pace = pace
         self._failed = failed
+        self._most_behind = 1 if overlap else 0
+        self._ended = 0.0  # the batch before, seconds, monotonic
         self._changed = Condition()
         self._waiting: list[Waiting] = []  # a heap
         self._numbers = count()
@@ -209,16 +233,20 @@ class Desk:
 
     def _run(self) -> None:
         try:
-            while batch := self._next_batch():
-                self._answer(batch)
+            under_way: deque[UnderWay] = deque()
+            while (batch := self._next_batch(may_wait=not under_way)) or under_way:
+                if batch:
+                    under_way.append(self._begun(batch))
+                if not batch or len(under_way) > self._most_behind:
+                    self._answer(under_way.popleft())
         except BaseException as error:  # noqa: BLE001 - handed on: whatever it is, the process ends
             self._give_up(error)
         self._pulse.rest()
 
-    def _next_batch(self) -> list[Waiting]:
-        """Return what is judged next; nothing when all is done and closed."""
+    def _next_batch(self, *, may_wait: bool) -> list[Waiting]:
+        """Return what is judged next; nothing when all is done and closed, or it may not wait."""
         with self._changed:
-            while not self._waiting and not self._closed:
+            while may_wait and not self._waiting and not self._closed:
                 self._pulse.beat()
                 self._changed.wait(TURN_S)
             self._pulse.beat()
@@ -233,19 +261,22 @@ class Desk:
             self._patient -= sum(waiting.ask.is_patient for waiting in batch)
             return batch
 
-    def _answer(self, batch: Sequence[Waiting]) -> None:
+    def _begun(self, batch: Sequence[Waiting]) -> UnderWay:
         began = monotonic()
         due = [waiting for waiting in batch if waiting.ask.is_due(began)]
-        if due:
-            answers = self._rooms([waiting.comment for waiting in due])
-            for waiting, answer in zip(due, answers, strict=True):
-                waiting.ask.answers.append(answer)
-                if len(waiting.ask.answers) == waiting.ask.comments:
-                    _tell(waiting.ask)
+        answers = self._rooms([waiting.comment for waiting in due]) if due else list
+        return UnderWay(batch, due, began, answers)
+
+    def _answer(self, one: UnderWay) -> None:
+        for waiting, answer in zip(one.due, one.answers(), strict=True):
+            waiting.ask.answers.append(answer)
+            if len(waiting.ask.answers) == waiting.ask.comments:
+                _tell(waiting.ask)
+        before, self._ended = self._ended, monotonic()
         with self._changed:
-            self._weight -= sum(waiting.weight for waiting in batch)
-            if weight := sum(waiting.weight for waiting in due):
-                self._pace.learn(weight, monotonic() - began)
+            self._weight -= sum(waiting.weight for waiting in one.batch)
+            if weight := sum(waiting.weight for waiting in one.due):
+                self._pace.learn(weight, self._ended - max(before, one.began))
 
     def _give_up(self, error: BaseException) -> None:
         with self._changed:

@@ -55,27 +55,32 @@ class Answer(NamedTuple):
 
 
 class Rooms:
-    """Prepare, score and judge, as a worker has them; called from one thread.
+    """Prepare, begin to score, and judge, as a worker does; called from one thread.
 
     A comment came over no topic. Its place is made up, and no other process has the same, since
     the verdict's id is made of it.
     """
 
-    def __init__(self, prepare: Prepare, score: Callable[[Prepared], Scored], judge: Judge) -> None:
+    def __init__(
+        self, prepare: Prepare, score: Callable[[Prepared], Callable[[], Scored]], judge: Judge
+    ) -> None:
         self._prepare = prepare
         self._score = score
         self._judge = judge
         self._partition = Partition(f"api-{uuid4()}", 0)
         self._offsets = count()
 
-    def __call__(self, comments: Sequence[CommentEvent]) -> list[Answer]:
-        """Judge comments, all at once, in their order.
+    def __call__(self, comments: Sequence[CommentEvent]) -> Callable[[], list[Answer]]:
+        """Begin to judge comments, all at once; what is returned waits for their answers.
 
         Raises:
-            ScoringError: the device is in no state to go on.
+            ScoringError: the device is in no state to go on; then, too.
         """
         records = [self._record(comment) for comment in comments]
-        scored = self._score(self._prepare.decoded(Fetched(Claim({}), records), comments))
+        score = self._score(self._prepare.decoded(Fetched(Claim({}), records), comments))
+        return lambda: self._answers(comments, score())
+
+    def _answers(self, comments: Sequence[CommentEvent], scored: Scored) -> list[Answer]:
         rows = iter(np.round(scored.scores, DECIMALS).tolist())
         return [
             _answer(outcome, next(rows) if isinstance(entry, Comment) else (), comment)

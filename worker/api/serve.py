@@ -29,7 +29,7 @@ from worker.prepare import Prepare
 from worker.pulse import Pulse
 from worker.run import heed_signals, serve_health, tokeniser
 from worker.scoring.load import load_scorer
-from worker.scoring.time_limit import within
+from worker.scoring.time_limit import each_within
 from worker.settings import Settings
 from worker.shared import Shared, Stop
 from worker.topics import admin_client, check_topics
@@ -71,10 +71,10 @@ def run_api(settings: Settings) -> None:
 
     figures = Figures()
     publisher = _publisher(shared, figures, failed) if settings.api.publish != "no" else None
-    rooms = _rooms(shared, bundle, policies)  # before any thread
+    rooms, overlap = _rooms(shared, bundle, policies)  # before any thread
     pace = _pace(rooms, settings.limits.pieces * bundle.manifest.max_length)
     shared.pulse.rest()  # this thread has no more to say: what follows is the server's
-    desk = Desk(rooms, shared.pulse, settings.api, pace, failed)
+    desk = Desk(rooms, shared.pulse, settings.api, pace, failed, overlap=overlap)
     figures.waits.set_function(lambda: desk.waits_s)
     api = Api(
         settings.api,
@@ -117,14 +117,14 @@ def run_api(settings: Settings) -> None:
     log.info("api stopped")
 
 
-def _rooms(shared: Shared, bundle: Bundle, policies: Policies) -> Rooms:
-    """Load the model."""
+def _rooms(shared: Shared, bundle: Bundle, policies: Policies) -> tuple[Rooms, bool]:
+    """Load the model; say, too, whether its batches may overlap."""
     settings = shared.settings
     tokenise = tokeniser(bundle, settings)
     scorer = load_scorer(bundle, settings.scoring, tokenise, shared.pulse, lone_first=True)
-    score = within(settings.scoring.time_limit_s, scorer)
+    score = each_within(settings.scoring.time_limit_s, scorer.begin)
     judge = Judge(bundle.manifest, policies, settings.topics, over_api=True)
-    return Rooms(Prepare(settings.limits, tokenise), score, judge)
+    return Rooms(Prepare(settings.limits, tokenise), score, judge), scorer.overlaps
 
 
 class Server(uvicorn.Server):
@@ -187,11 +187,11 @@ def _listen(host: str, port: int) -> socket.socket:
 def _pace(rooms: Rooms, tokens: int) -> Pace:
     """Measure how long comments take here."""
     comments = [CommentEvent(id="-", text=TRIED_TEXT)] * TRIED
-    rooms(comments)
+    rooms(comments)()
     pace = Pace(tokens, 0.0)
     weight = sum(pace.weight(comment.text) for comment in comments)
     began = monotonic()
-    rooms(comments)
+    rooms(comments)()
     return Pace(tokens, (monotonic() - began) / weight)
 
 

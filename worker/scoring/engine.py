@@ -1,7 +1,7 @@
 """What every engine is: micro-batches in, logits out."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,21 @@ class Engine(Protocol):
 
         Raises:
             DeviceMemoryError: a micro-batch does not fit; a smaller one may.
+            ScoringError: the device is in no state to go on; the process must end.
+        """
+        ...
+
+
+@runtime_checkable
+class OverlappingEngine(Engine, Protocol):
+    """An engine that computes while its caller does something else."""
+
+    def begin(self, batches: Sequence[MicroBatch]) -> Callable[[], list[Logits]]:
+        """Begin to compute; what is returned waits for the logits, and returns them.
+
+        More may be begun meanwhile; what began first is asked for first.
+
+        Raises:
             ScoringError: the device is in no state to go on; the process must end.
         """
         ...

@@ -59,6 +59,7 @@ class OnnxRuntimeInt8:
         self._alone = self._together
         if self.requests > 1:
             self._alone = _session(model, self.requests, AWAKE if lone_first else ASLEEP)
+        self._begun: Sequence[Future[Logits]] = ()  # last: all others have ended before it has
         self._waiting: SimpleQueue[tuple[Future[Logits], Callable[[], Logits]]] = SimpleQueue()
         for number in range(self.requests):
             # Daemons, which the executors of the standard library are not: one that hangs must
@@ -76,8 +77,13 @@ class OnnxRuntimeInt8:
         Raises:
             ScoringError: the engine failed; the process must end.
         """
+        return self.begin(batches)()
+
+    def begin(self, batches: Sequence[MicroBatch]) -> Callable[[], list[Logits]]:
+        """Begin to compute; what is returned waits for the logits, and returns them."""
         caller = current_thread().name
-        session = self._alone if len(batches) == 1 else self._together
+        is_alone = len(batches) == 1 and all(result.done() for result in self._begun)
+        session = self._alone if is_alone else self._together
 
         def run(batch: MicroBatch) -> Logits:
             rows = padded(batch, GRID)
@@ -87,12 +93,17 @@ class OnnxRuntimeInt8:
             return logits
 
         results: list[Future[Logits]] = [Future() for _ in batches]
+        self._begun = results
         for result, batch in zip(results, batches, strict=True):
             self._waiting.put((result, partial(run, batch)))
-        try:
-            return [result.result() for result in results]
-        except Exception as error:
-            raise ScoringError(f"{self.description}: {type(error).__name__}") from error
+
+        def logits() -> list[Logits]:
+            try:
+                return [result.result() for result in results]
+            except Exception as error:
+                raise ScoringError(f"{self.description}: {type(error).__name__}") from error
+
+        return logits
 
     def _work(self) -> None:
         """Compute what waits, for ever; what goes wrong is the asking thread's to say."""

@@ -6,7 +6,8 @@ a lone comment: where that comes first, a second model in memory has it. bf16 se
 stays unquantised, only where the CPU computes it.
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -68,14 +69,14 @@ class OpenVinoInt8:
             graph = core.read_model(model)
             self._labels = graph.output(0).partial_shape[1].get_length()
             part_products(graph)
-            self._together = self._queue(core, graph, self.requests)
+            self._together = self._line(core, graph, self.requests)
             self._alone = self._together
             if lone_first and self.requests > 1:
-                self._alone = self._queue(core, graph, 1)
+                self._alone = self._line(core, graph, 1)
         except RuntimeError as error:
             raise ScoringError(f"{model.name}: OpenVINO cannot compile it: {error}") from error
 
-    def _queue(self, core: ov.Core, graph: ov.Model, requests: int) -> ov.AsyncInferQueue:
+    def _line(self, core: ov.Core, graph: ov.Model, requests: int) -> "_Line":
         """Compile the graph for so many requests at once, on all threads together."""
         config = {
             "INFERENCE_NUM_THREADS": self.requests,
@@ -85,7 +86,7 @@ class OpenVinoInt8:
             "CPU_RUNTIME_CACHE_CAPACITY": KERNELS,
         }
         compiled = core.compile_model(graph, "CPU", config)
-        return ov.AsyncInferQueue(compiled, requests * IN_LINE)
+        return _Line(compiled, requests * IN_LINE)
 
     @property
     def description(self) -> str:
@@ -98,23 +99,76 @@ class OpenVinoInt8:
         Raises:
             ScoringError: the engine failed; the process must end.
         """
-        results = []
-        queue = self._alone if len(batches) == 1 else self._together
+        return self.begin(batches)()
+
+    def begin(self, batches: Sequence[MicroBatch]) -> Callable[[], list[Logits]]:
+        """Begin to compute; what is returned waits for the logits, and returns them.
+
+        Raises:
+            ScoringError: the engine failed; the process must end.
+        """
+        is_alone = len(batches) == 1 and self._together.is_idle
+        line = self._alone if is_alone else self._together
         try:
-            for batch in batches:
-                rows = padded(batch, GRID)
-                logits = np.empty((len(rows.ids), self._labels), dtype=np.float32)
-                inputs = {"input_ids": rows.ids, "attention_mask": rows.mask}
-                request = queue[queue.get_idle_request_id()]  # the one that is started next
-                request.set_output_tensor(ov.Tensor(logits, shared_memory=True))
-                queue.start_async(inputs)
-                results.append(logits[: len(batch)])  # rows behind them are the grid's
-                self._pulse.beat()
-            queue.wait_all()
+            jobs = [line.start(batch, self._labels) for batch in batches]
         except RuntimeError as error:
-            raise ScoringError(f"{self.description}: {type(error).__name__}") from error
-        self._pulse.beat()
-        return results
+            raise self._failed(error) from error
+
+        def logits() -> list[Logits]:
+            try:
+                for job in jobs:
+                    line.finish(job)
+                    self._pulse.beat()
+            except RuntimeError as error:
+                raise self._failed(error) from error
+            return [job.logits for job in jobs]
+
+        return logits
+
+    def _failed(self, error: RuntimeError) -> ScoringError:
+        return ScoringError(f"{self.description}: {type(error).__name__}")
+
+
+class _Job:
+    """A micro-batch on its way, and where its logits are written."""
+
+    def __init__(self, request: ov.InferRequest, batch: MicroBatch, labels: int) -> None:
+        rows = padded(batch, GRID)
+        logits = np.empty((len(rows.ids), labels), dtype=np.float32)
+        request.set_output_tensor(ov.Tensor(logits, shared_memory=True))
+        request.start_async({"input_ids": rows.ids, "attention_mask": rows.mask})
+        self.request = request
+        self.logits: Logits = logits[: len(batch)]  # rows behind them are the grid's
+
+
+class _Line:
+    """Micro-batches on their way through a compiled graph, so many at most.
+
+    OpenVINO has a queue of its own, by which one cannot wait for some of them alone.
+    """
+
+    def __init__(self, compiled: ov.CompiledModel, most: int) -> None:
+        self._free = [compiled.create_infer_request() for _ in range(most)]
+        self._on_their_way: deque[_Job] = deque()
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._on_their_way
+
+    def start(self, batch: MicroBatch, labels: int) -> _Job:
+        """Start a micro-batch; where no request is free, the first one ends before."""
+        if not self._free:
+            self.finish(self._on_their_way[0])
+        job = _Job(self._free.pop(), batch, labels)
+        self._on_their_way.append(job)
+        return job
+
+    def finish(self, job: _Job) -> None:
+        """Wait for a micro-batch, and for those that were started before it."""
+        while job in self._on_their_way:
+            first = self._on_their_way.popleft()
+            first.request.wait()
+            self._free.append(first.request)
 
 
 def _capabilities(core: ov.Core) -> Sequence[str]:

@@ -1,14 +1,15 @@
 """Prepared windows to probabilities: the room around an engine."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic
 
 import numpy as np
 import structlog
 
 from schemas.bundle import BundleManifest
-from worker.batching import Piece, cost_of, micro_batches, shared_budget
-from worker.scoring.engine import DeviceMemoryError, Engine
+from worker.batching import MicroBatch, Piece, cost_of, micro_batches, shared_budget
+from worker.scoring.engine import DeviceMemoryError, Engine, Logits, OverlappingEngine
 from worker.window import Comment, Prepared, Probabilities, Scored
 
 log = structlog.get_logger()
@@ -30,6 +31,11 @@ class Scorer:
         self._slope = np.array([c.slope for c in calibration])
         self._intercept = np.array([c.intercept for c in calibration])
 
+    @property
+    def overlaps(self) -> bool:
+        """Say whether a window that was begun is computed while others are prepared."""
+        return isinstance(self._engine, OverlappingEngine)
+
     def __call__(self, prepared: Prepared) -> Scored:
         """Score a window.
 
@@ -39,36 +45,69 @@ class Scorer:
         Raises:
             ScoringError: the device is in no state to go on.
         """
+        return self.begin(prepared)()
+
+    def begin(self, prepared: Prepared) -> Callable[[], Scored]:
+        """Begin to score a window; what is returned waits for its scores, and returns them.
+
+        Where the engine does not overlap, all is done then.
+        """
         start = monotonic()
-        comments = [entry for entry in prepared.entries if isinstance(entry, Comment)]
-        of_pieces = self.probabilities(prepared.pieces)
-        if comments:
-            firsts = [comment.pieces.start for comment in comments]
-            scores = np.maximum.reduceat(of_pieces, firsts, axis=0)
-        else:
-            scores = np.empty((0, len(self._slope)))
-        return Scored(prepared, scores, monotonic() - start)
+        probabilities = self._begin(prepared.pieces)
+
+        def scored() -> Scored:
+            comments = [entry for entry in prepared.entries if isinstance(entry, Comment)]
+            of_pieces = probabilities()
+            if comments:
+                firsts = [comment.pieces.start for comment in comments]
+                scores = np.maximum.reduceat(of_pieces, firsts, axis=0)
+            else:
+                scores = np.empty((0, len(self._slope)))
+            return Scored(prepared, scores, monotonic() - start)
+
+        return scored
 
     def probabilities(self, pieces: Sequence[Piece]) -> Probabilities:
         """Return the calibrated probabilities of pieces, float64 [pieces, labels], in order."""
-        logits = np.full((len(pieces), len(self._slope)), np.nan)
-        rest = list(range(len(pieces)))
-        while rest:
-            lengths = [len(pieces[place]) for place in rest]
-            budget = self._budget_of(lengths)
-            batches = micro_batches(lengths, budget, self._engine.grid)
-            placed = [[rest[number] for number in batch] for batch in batches]
-            try:
-                found = self._engine.logits(
-                    [[pieces[place] for place in batch] for batch in placed]
-                )
-            except DeviceMemoryError:
-                rest = self._halved(rest, pieces, longest=placed[0][0])
-                continue
-            for batch, rows in zip(placed, found, strict=True):
-                logits[batch] = rows
-            break
-        return _sigmoid(self._slope * logits + self._intercept)
+        return self._begin(pieces)()
+
+    def _begin(self, pieces: Sequence[Piece]) -> Callable[[], Probabilities]:
+        everything = list(range(len(pieces)))
+        first = self._placed(everything, pieces)
+        running = self._computed(first, pieces)
+
+        def probabilities() -> Probabilities:
+            logits = np.full((len(pieces), len(self._slope)), np.nan)
+            rest, placed, found = everything, first, running
+            while rest:
+                try:
+                    for batch, rows in zip(placed, found(), strict=True):
+                        logits[batch] = rows
+                    break
+                except DeviceMemoryError:
+                    rest = self._halved(rest, pieces, longest=placed[0][0])
+                    placed = self._placed(rest, pieces)
+                    found = self._computed(placed, pieces)
+            return _sigmoid(self._slope * logits + self._intercept)
+
+        return probabilities
+
+    def _placed(self, places: Sequence[int], pieces: Sequence[Piece]) -> list[list[int]]:
+        """Cut the pieces at these places into micro-batches; of each, where its pieces are."""
+        if not places:
+            return []
+        lengths = [len(pieces[place]) for place in places]
+        batches = micro_batches(lengths, self._budget_of(lengths), self._engine.grid)
+        return [[places[number] for number in batch] for batch in batches]
+
+    def _computed(
+        self, placed: Sequence[Sequence[int]], pieces: Sequence[Piece]
+    ) -> Callable[[], list[Logits]]:
+        """Begin to compute these micro-batches, where the engine can."""
+        batches: list[MicroBatch] = [[pieces[place] for place in batch] for batch in placed]
+        if isinstance(self._engine, OverlappingEngine):
+            return self._engine.begin(batches)
+        return partial(self._engine.logits, batches)
 
     def _budget_of(self, lengths: Sequence[int]) -> int:
         """Return what a micro-batch of this window may cost.

@@ -30,3 +30,21 @@ def within(seconds: float, score: Callable[[Prepared], Scored]) -> Callable[[Pre
             return score(window)
 
     return limited
+
+
+def each_within(
+    seconds: float, begin: Callable[[Prepared], Callable[[], Scored]]
+) -> Callable[[Prepared], Callable[[], Scored]]:
+    """Return `begin` with a limit on each of its two steps."""
+
+    def limited(window: Prepared) -> Callable[[], Scored]:
+        with time_limit(seconds):
+            scored = begin(window)
+
+        def waited_for() -> Scored:
+            with time_limit(seconds):
+                return scored()
+
+        return waited_for
+
+    return limited

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,7 +45,7 @@ def make(detect: LanguageDetector) -> Iterator[Callable[..., Application]]:
     policies = load_policies(None, manifest)
     rooms = Rooms(
         Prepare(LimitSettings(), stub_tokenise),
-        stub_score,
+        lambda window: partial(stub_score, window),
         Judge(manifest, policies, TopicSettings(), over_api=True),
     )
     with ExitStack() as stack:

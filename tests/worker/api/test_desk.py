@@ -39,10 +39,14 @@ class Rooms:
         self.entered = Event()
         self.fails = False
 
-    def __call__(self, batch: Sequence[CommentEvent]) -> list[Answer]:
-        """Judge."""
+    def __call__(self, batch: Sequence[CommentEvent]) -> Callable[[], list[Answer]]:
+        """Begin to judge."""
         self.batches.append([comment.text for comment in batch])
         self.entered.set()
+        return lambda: self.judged(batch)
+
+    def judged(self, batch: Sequence[CommentEvent]) -> list[Answer]:
+        """Answer."""
         self.may.wait(30)
         if self.fails:
             raise ScoringError("the device is gone")
@@ -53,12 +57,17 @@ class Rooms:
 
 @contextmanager
 def desk_of(
-    rooms: Rooms, deadline_s: float = 20, batch: int = 4, pace: float = FAST
+    rooms: Rooms,
+    deadline_s: float = 20,
+    batch: int = 4,
+    pace: float = FAST,
+    *,
+    overlap: bool = False,
 ) -> Iterator[tuple[Desk, list[BaseException]]]:
     """Run a desk while the block lasts, and give what it failed with."""
     failures: list[BaseException] = []
     settings = ApiSettings(deadline_s=deadline_s, batch=batch)
-    desk = Desk(rooms, Pulse(), settings, Pace(TOKENS, pace), failures.append)
+    desk = Desk(rooms, Pulse(), settings, Pace(TOKENS, pace), failures.append, overlap=overlap)
     desk.open()
     try:
         yield desk, failures
@@ -116,6 +125,36 @@ def test_what_waits_while_the_device_works_is_one_batch() -> None:
         asyncio.run(behind_the_first(desk, rooms, ["ab", "c", "de", "fghij", "k"]))
 
     assert rooms.batches == [["first"], list("abcd"), list("efgh"), list("ijk")]
+
+
+def test_where_the_device_can_the_next_batch_is_begun_before_the_first_is_answered() -> None:
+    """One more, not all: who comes later can still go before the rest."""
+    rooms = Rooms()
+    begun: list[int] = []
+
+    async def ask(desk: Desk) -> list[list[Answer]]:
+        rooms.may.clear()
+        first = asyncio.create_task(desk.judge(comments("first")))
+        await until(rooms.entered.is_set)
+        others = [asyncio.create_task(desk.judge(comments(text))) for text in "abcdefghij"]
+        await until(lambda: len(desk._waiting) == len(others))  # noqa: SLF001
+        rooms.may.set()
+        return await asyncio.gather(first, *others)
+
+    class Noting(Rooms):
+        def judged(self, batch: Sequence[CommentEvent]) -> list[Answer]:
+            begun.append(len(self.batches))
+            return super().judged(batch)
+
+    rooms = Noting()
+    with desk_of(rooms, batch=4, overlap=True) as (desk, _):
+        answered = asyncio.run(ask(desk))
+
+    assert [texts_of(answers) for answers in answered] == [
+        [text] for text in ["first", *"abcdefghij"]
+    ]
+    assert rooms.batches == [["first"], list("abcd"), list("efgh"), list("ij")]
+    assert begun == [1, 3, 4, 4]
 
 
 def test_a_short_comment_goes_before_long_ones_that_came_before_it() -> None:
