@@ -55,7 +55,7 @@ class Reader:
     def check_columns(self) -> None:
         """Raise what can only be said when all records are read."""
         if not self._seen:
-            text_column(self._name, {})
+            raise CommentsFileError(f"{self._name}: it has no rows", "give a file that has some")
         for column in sorted(self._seen - LABEL_COLUMNS):
             if (meant := column.strip().lower()) in LABEL_COLUMNS:
                 raise TrainingError(

@@ -48,7 +48,7 @@ def columns_found(names: Iterable[str]) -> str:
     """List columns for a message; without a header they are a comment, so they are counted."""
     names = list(names)
     if all(_NAME_OF_A_COLUMN.fullmatch(name) for name in names):
-        return ", ".join(names) or "no row"
+        return ", ".join(names)
     return f"{len(names)} columns whose names look like values: the header may be missing"
 
 

@@ -66,7 +66,8 @@ def test_several_files_of_two_kinds_are_read_in_their_order(tmp_path: Path) -> N
         (f"comment_text,toxic\n{REMARK}\n", CommentsFileError, "line 2: expected 2 columns"),
         (f"comment_text,mood\n{REMARK},1\n", TrainingError, "no label column; found comment_text"),
         (f"remark,toxic\n{REMARK},1\n", CommentsFileError, "no column of texts; found remark"),
-        ("comment_text,toxic\n", CommentsFileError, "no row"),
+        ("comment_text,toxic\n", CommentsFileError, "it has no rows"),
+        ("", CommentsFileError, "it has no rows"),
         (f"comment_text,toxic, Threat\n{REMARK},1,1\n", TrainingError, "' Threat' is not read"),
     ],
 )
