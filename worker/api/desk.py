@@ -168,6 +168,16 @@ class Desk:
         weight = sum(map(self._pace.weight, texts))
         return self._pace.seconds(weight) <= self._deadline_s * (1 - SPARE)
 
+    def must_have_room(self) -> None:
+        """Turn away now who would be turned away whatever the comment is.
+
+        Raises:
+            ApiError: 429, more waits than can be judged in time.
+        """
+        with self._changed:
+            if not self._patient and (wait_s := self.waits_s) > self._deadline_s * SPARE:
+                raise self._full(wait_s)
+
     async def judge(
         self, comments: Sequence[CommentEvent], deadline_s: float | None = None
     ) -> list[Answer]:
@@ -211,16 +221,19 @@ class Desk:
             in_turn = turns(monotonic(), each_s, within_s)
             wait_s = self._wait_s(in_turn[-1])
             if wait_s > self._deadline_s * SPARE or (wait_s and wait_s + takes_s > within_s):
-                raise ApiError(
-                    429,
-                    f"More comments wait than can be judged in {self._deadline_s:g} s.",
-                    retry_after_s=wait_s,
-                )
+                raise self._full(wait_s)
             self._weight += sum(weights)
             self._patient += ask.is_patient * len(comments)
             for turn, weight, comment in zip(in_turn, weights, comments, strict=True):
                 heappush(self._waiting, Waiting(turn, next(self._numbers), weight, comment, ask))
             self._changed.notify_all()
+
+    def _full(self, wait_s: float) -> ApiError:
+        return ApiError(
+            429,
+            f"More comments wait than can be judged in {self._deadline_s:g} s.",
+            retry_after_s=wait_s,
+        )
 
     def _wait_s(self, turn: float) -> float:
         """Return how long a request will wait, in seconds, whose turn is then."""

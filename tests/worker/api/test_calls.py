@@ -15,6 +15,8 @@ from schemas.errors import SettingsError
 from schemas.labels import LABELS
 from worker.api.api import Api
 from worker.api.application import ANALYZE, SUGGEST, Application
+from worker.api.desk import Desk
+from worker.api.language import LanguageDetector
 from worker.api.pace import Pace
 
 TEXT: Final = "What a stupid thing to say, nobody here likes you at all."
@@ -596,6 +598,29 @@ def test_a_key_has_its_allowance_of_comments(make: Make, tmp_path: Path) -> None
 
     assert (refused.code, refused.error["status"]) == (429, "RESOURCE_EXHAUSTED")
     assert 90 <= int(refused.headers["retry-after"]) <= 100
+
+
+@pytest.mark.parametrize("call", [analyze, lambda app: asked(app, "/v1/score", {"text": TEXT})])
+def test_who_is_turned_away_costs_no_look_at_the_language(
+    call: Callable[..., Answered], make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is most of what a refusal costs, and over capacity nearly all are refused."""
+    looked_at: list[str] = []
+
+    def detect(_: LanguageDetector, text: str) -> str:
+        looked_at.append(text)
+        return "en"
+
+    monkeypatch.setattr(LanguageDetector, "__call__", detect)
+    app = make()
+    assert call(app).code == 200
+    assert len(looked_at) == 1
+    monkeypatch.setattr(Desk, "waits_s", 99.0)
+
+    refused = call(app)
+
+    assert (refused.code, refused.headers["retry-after"]) == (429, "99")
+    assert len(looked_at) == 1
 
 
 def test_an_error_of_ours_is_counted_like_any_answer(

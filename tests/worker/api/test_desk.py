@@ -239,9 +239,12 @@ def test_more_than_can_be_judged_in_time_is_refused_at_once_with_the_time_to_wai
         assert monotonic() - start < 1
         assert refused.value.code == 429
         assert refused.value.retry_after_s == pytest.approx(20)
+        with pytest.raises(ApiError, match="More comments wait"):
+            desk.must_have_room()
         rooms.may.set()
         await asyncio.gather(first, second)
         await until(lambda: desk.waits_s == 0)
+        desk.must_have_room()
         await desk.judge(comments("x"))
 
     with desk_of(rooms, pace=pace) as (desk, _):
