@@ -247,7 +247,8 @@ def test_windows_that_are_computed_at_once_get_each_its_own_logits(engine: Engin
     alone = [np.concatenate(loaded.logits(window)) for window in windows]
 
     first, second, third = map(loaded.begin, windows)
-    found = [third(), first(), second()]
+    found = [third.result(), first.result(), second.result()]
+    assert all(window.is_ready() for window in (first, second, third))
 
     for logits, expected in zip(found, [alone[2], alone[0], alone[1]], strict=True):
         np.testing.assert_allclose(np.concatenate(logits), expected, atol=1e-5)

@@ -1,7 +1,7 @@
 """The room around an engine: the worst of a comment's pieces, calibrated, within the budget."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -15,6 +15,7 @@ from schemas.bundle import BundleManifest
 from schemas.comment import CommentEvent
 from schemas.errors import ScoringError
 from worker.batching import FLAT, MicroBatch, cost_of, rows_for
+from worker.begun import Begun
 from worker.scoring.engine import DeviceMemoryError, Logits
 from worker.scoring.scorer import Scorer
 from worker.window import Comment, Entry, Erasure, Prepared
@@ -186,9 +187,9 @@ def test_an_engine_that_overlaps_computes_windows_before_their_scores_are_asked_
     """Each window has its own scores; one that did not fit is computed again when asked for."""
 
     class Overlapping(FakeEngine):
-        def begin(self, batches: Sequence[MicroBatch]) -> Callable[[], list[Logits]]:
+        def begin(self, batches: Sequence[MicroBatch]) -> Begun[list[Logits]]:
             self.begun += 1
-            return partial(self.logits, batches)
+            return Begun(lambda: True, partial(self.logits, batches))
 
         begun = 0
 
@@ -202,6 +203,6 @@ def test_an_engine_that_overlaps_computes_windows_before_their_scores_are_asked_
     assert not Scorer(FakeEngine(), stub_manifest(), 128).overlaps
     assert (engine.begun, engine.tried) == (2, [])
     plain = Scorer(FakeEngine(), stub_manifest(), 128)
-    for scored, window in ((first(), windows[0]), (second(), windows[1])):
+    for scored, window in ((first.result(), windows[0]), (second.result(), windows[1])):
         assert scored.prepared is window
         np.testing.assert_allclose(scored.scores, plain(window).scores)

@@ -23,10 +23,13 @@ from schemas.comment import CommentEvent
 from worker.api.errors import ApiError
 from worker.api.pace import Pace
 from worker.api.rooms import Answer
+from worker.begun import Begun
 from worker.pulse import Pulse
 from worker.settings import ApiSettings
 
 TURN_S: Final = 1.0  # an idle thread still turns, and says so
+LOOK_S: Final = 0.001  # between two looks at what is on the device, where nothing else waits
+NO_ANSWERS: Final[Begun[list[Answer]]] = Begun(lambda: True, list)
 SPARE: Final = 0.5  # of the deadline may be spent on waiting; the other half is for the work
 
 # Comments of a site differ in length by a hundred times. These three were found by simulation of
@@ -83,13 +86,13 @@ class UnderWay(NamedTuple):
         batch: all of it.
         due: those that somebody still waited for when it began.
         began: seconds, monotonic.
-        answers: waits for those of `due`.
+        answers: to those of `due`.
     """
 
     batch: Sequence[Waiting]
     due: Sequence[Waiting]
     began: float
-    answers: Callable[[], list[Answer]]
+    answers: Begun[list[Answer]]
 
 
 def turns(now: float, takes_s: Sequence[float], within_s: float) -> list[float]:
@@ -111,8 +114,7 @@ class Desk:
     """A thread that judges what waits, and a bound on how much may.
 
     Args:
-        rooms: begin to judge a batch, and return what waits for the answers; called from the
-            desk's own thread only.
+        rooms: begin to judge a batch; called from the desk's own thread only.
         pulse: beaten on every turn.
         settings: how long a request may take, and how many comments are judged at once.
         pace: says how long a text will take, and learns.
@@ -123,7 +125,7 @@ class Desk:
 
     def __init__(  # noqa: PLR0913 - what it judges by, and how far it may go
         self,
-        rooms: Callable[[Sequence[CommentEvent]], Callable[[], list[Answer]]],
+        rooms: Callable[[Sequence[CommentEvent]], Begun[list[Answer]]],
         pulse: Pulse,
         settings: ApiSettings,
         pace: Pace,
@@ -247,7 +249,7 @@ class Desk:
     def _run(self) -> None:
         try:
             under_way: deque[UnderWay] = deque()
-            while (batch := self._next_batch(may_wait=not under_way)) or under_way:
+            while (batch := self._next_batch(under_way)) or under_way:
                 if batch:
                     under_way.append(self._begun(batch))
                 if not batch or len(under_way) > self._most_behind:
@@ -256,12 +258,14 @@ class Desk:
             self._give_up(error)
         self._pulse.rest()
 
-    def _next_batch(self, *, may_wait: bool) -> list[Waiting]:
-        """Return what is judged next; nothing when all is done and closed, or it may not wait."""
+    def _next_batch(self, under_way: Sequence[UnderWay]) -> list[Waiting]:
+        """Return what is judged next; nothing when a batch is ready, or all is done and closed."""
         with self._changed:
-            while may_wait and not self._waiting and not self._closed:
+            while not self._waiting and not self._closed:
                 self._pulse.beat()
-                self._changed.wait(TURN_S)
+                if under_way and under_way[0].answers.is_ready():
+                    break
+                self._changed.wait(LOOK_S if under_way else TURN_S)
             self._pulse.beat()
             has_time = self._patient == len(self._waiting)  # all of it: nobody is held up
             left_s = inf if has_time else max(SLICE_S, SHARE * self.waits_s)
@@ -277,11 +281,11 @@ class Desk:
     def _begun(self, batch: Sequence[Waiting]) -> UnderWay:
         began = monotonic()
         due = [waiting for waiting in batch if waiting.ask.is_due(began)]
-        answers = self._rooms([waiting.comment for waiting in due]) if due else list
+        answers = self._rooms([waiting.comment for waiting in due]) if due else NO_ANSWERS
         return UnderWay(batch, due, began, answers)
 
     def _answer(self, one: UnderWay) -> None:
-        for waiting, answer in zip(one.due, one.answers(), strict=True):
+        for waiting, answer in zip(one.due, one.answers.result(), strict=True):
             waiting.ask.answers.append(answer)
             if len(waiting.ask.answers) == waiting.ask.comments:
                 _tell(waiting.ask)

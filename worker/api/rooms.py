@@ -1,6 +1,7 @@
 """Comments to answers: the rooms from prepare to judge, over a batch of requests."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 from time import time
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 
 from schemas.comment import CommentEvent
 from schemas.dead_letter import Reason
+from worker.begun import Begun
 from worker.judge import DECIMALS, Judge
 from worker.prepare import Prepare
 from worker.window import (
@@ -62,7 +64,7 @@ class Rooms:
     """
 
     def __init__(
-        self, prepare: Prepare, score: Callable[[Prepared], Callable[[], Scored]], judge: Judge
+        self, prepare: Prepare, score: Callable[[Prepared], Begun[Scored]], judge: Judge
     ) -> None:
         self._prepare = prepare
         self._score = score
@@ -70,15 +72,15 @@ class Rooms:
         self._partition = Partition(f"api-{uuid4()}", 0)
         self._offsets = count()
 
-    def __call__(self, comments: Sequence[CommentEvent]) -> Callable[[], list[Answer]]:
-        """Begin to judge comments, all at once; what is returned waits for their answers.
+    def __call__(self, comments: Sequence[CommentEvent]) -> Begun[list[Answer]]:
+        """Begin to judge comments, all at once; the result has their answers in their order.
 
         Raises:
-            ScoringError: the device is in no state to go on; then, too.
+            ScoringError: the device is in no state to go on; from the result, too.
         """
         records = [self._record(comment) for comment in comments]
-        score = self._score(self._prepare.decoded(Fetched(Claim({}), records), comments))
-        return lambda: self._answers(comments, score())
+        scored = self._score(self._prepare.decoded(Fetched(Claim({}), records), comments))
+        return scored.then(partial(self._answers, comments))
 
     def _answers(self, comments: Sequence[CommentEvent], scored: Scored) -> list[Answer]:
         rows = iter(np.round(scored.scores, DECIMALS).tolist())

@@ -187,11 +187,11 @@ def _listen(host: str, port: int) -> socket.socket:
 def _pace(rooms: Rooms, tokens: int) -> Pace:
     """Measure how long comments take here."""
     comments = [CommentEvent(id="-", text=TRIED_TEXT)] * TRIED
-    rooms(comments)()
+    rooms(comments).result()
     pace = Pace(tokens, 0.0)
     weight = sum(pace.weight(comment.text) for comment in comments)
     began = monotonic()
-    rooms(comments)()
+    rooms(comments).result()
     return Pace(tokens, (monotonic() - began) / weight)
 
 

@@ -1,6 +1,6 @@
 """What every engine is: micro-batches in, logits out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from schemas.errors import ScoringError
 from worker.batching import MicroBatch
+from worker.begun import Begun
 
 Logits = NDArray[np.float32]
 
@@ -49,10 +50,8 @@ class Engine(Protocol):
 class OverlappingEngine(Engine, Protocol):
     """An engine that computes while its caller does something else."""
 
-    def begin(self, batches: Sequence[MicroBatch]) -> Callable[[], list[Logits]]:
-        """Begin to compute; what is returned waits for the logits, and returns them.
-
-        More may be begun meanwhile; what began first is asked for first.
+    def begin(self, batches: Sequence[MicroBatch]) -> Begun[list[Logits]]:
+        """Begin to compute the logits of each micro-batch; more may be begun meanwhile.
 
         Raises:
             ScoringError: the device is in no state to go on; the process must end.

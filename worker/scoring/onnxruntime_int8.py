@@ -17,6 +17,7 @@ import onnxruntime
 
 from schemas.errors import ScoringError
 from worker.batching import MicroBatch, padded
+from worker.begun import Begun
 from worker.pulse import Pulse
 from worker.scoring.cores import usable_cores
 from worker.scoring.engine import Logits
@@ -77,10 +78,10 @@ class OnnxRuntimeInt8:
         Raises:
             ScoringError: the engine failed; the process must end.
         """
-        return self.begin(batches)()
+        return self.begin(batches).result()
 
-    def begin(self, batches: Sequence[MicroBatch]) -> Callable[[], list[Logits]]:
-        """Begin to compute; what is returned waits for the logits, and returns them."""
+    def begin(self, batches: Sequence[MicroBatch]) -> Begun[list[Logits]]:
+        """Begin to compute the logits of each micro-batch; more may be begun meanwhile."""
         caller = current_thread().name
         is_alone = len(batches) == 1 and all(result.done() for result in self._begun)
         session = self._alone if is_alone else self._together
@@ -103,7 +104,7 @@ class OnnxRuntimeInt8:
             except Exception as error:
                 raise ScoringError(f"{self.description}: {type(error).__name__}") from error
 
-        return logits
+        return Begun(lambda: all(result.done() for result in results), logits)
 
     def _work(self) -> None:
         """Compute what waits, for ever; what goes wrong is the asking thread's to say."""

@@ -7,7 +7,7 @@ stays unquantised, only where the CPU computes it.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ import openvino as ov
 
 from schemas.errors import ScoringError
 from worker.batching import MicroBatch, padded
+from worker.begun import Begun
 from worker.pulse import Pulse
 from worker.scoring.cores import usable_cores
 from worker.scoring.engine import Logits
@@ -99,10 +100,10 @@ class OpenVinoInt8:
         Raises:
             ScoringError: the engine failed; the process must end.
         """
-        return self.begin(batches)()
+        return self.begin(batches).result()
 
-    def begin(self, batches: Sequence[MicroBatch]) -> Callable[[], list[Logits]]:
-        """Begin to compute; what is returned waits for the logits, and returns them.
+    def begin(self, batches: Sequence[MicroBatch]) -> Begun[list[Logits]]:
+        """Begin to compute the logits of each micro-batch; more may be begun meanwhile.
 
         Raises:
             ScoringError: the engine failed; the process must end.
@@ -123,7 +124,7 @@ class OpenVinoInt8:
                 raise self._failed(error) from error
             return [job.logits for job in jobs]
 
-        return logits
+        return Begun(lambda: all(map(line.has_ended, jobs)), logits)
 
     def _failed(self, error: RuntimeError) -> ScoringError:
         return ScoringError(f"{self.description}: {type(error).__name__}")
@@ -153,6 +154,7 @@ class _Line:
 
     @property
     def is_idle(self) -> bool:
+        """Whether all that was started was waited for."""
         return not self._on_their_way
 
     def start(self, batch: MicroBatch, labels: int) -> _Job:
@@ -162,6 +164,13 @@ class _Line:
         job = _Job(self._free.pop(), batch, labels)
         self._on_their_way.append(job)
         return job
+
+    def has_ended(self, job: _Job) -> bool:
+        """Say whether there is nothing to wait for."""
+        try:
+            return job not in self._on_their_way or job.request.wait_for(0)
+        except RuntimeError:  # it has failed, and says so when it is waited for
+            return True
 
     def finish(self, job: _Job) -> None:
         """Wait for a micro-batch, and for those that were started before it."""

@@ -1,6 +1,6 @@
 """Prepared windows to probabilities: the room around an engine."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from time import monotonic
 
@@ -9,6 +9,7 @@ import structlog
 
 from schemas.bundle import BundleManifest
 from worker.batching import MicroBatch, Piece, cost_of, micro_batches, shared_budget
+from worker.begun import Begun
 from worker.scoring.engine import DeviceMemoryError, Engine, Logits, OverlappingEngine
 from worker.window import Comment, Prepared, Probabilities, Scored
 
@@ -45,19 +46,14 @@ class Scorer:
         Raises:
             ScoringError: the device is in no state to go on.
         """
-        return self.begin(prepared)()
+        return self.begin(prepared).result()
 
-    def begin(self, prepared: Prepared) -> Callable[[], Scored]:
-        """Begin to score a window; what is returned waits for its scores, and returns them.
-
-        Where the engine does not overlap, all is done then.
-        """
+    def begin(self, prepared: Prepared) -> Begun[Scored]:
+        """Begin to score a window; where the engine does not overlap, its result does it all."""
         start = monotonic()
-        probabilities = self._begin(prepared.pieces)
 
-        def scored() -> Scored:
+        def scored(of_pieces: Probabilities) -> Scored:
             comments = [entry for entry in prepared.entries if isinstance(entry, Comment)]
-            of_pieces = probabilities()
             if comments:
                 firsts = [comment.pieces.start for comment in comments]
                 scores = np.maximum.reduceat(of_pieces, firsts, axis=0)
@@ -65,23 +61,23 @@ class Scorer:
                 scores = np.empty((0, len(self._slope)))
             return Scored(prepared, scores, monotonic() - start)
 
-        return scored
+        return self._begin(prepared.pieces).then(scored)
 
     def probabilities(self, pieces: Sequence[Piece]) -> Probabilities:
         """Return the calibrated probabilities of pieces, float64 [pieces, labels], in order."""
-        return self._begin(pieces)()
+        return self._begin(pieces).result()
 
-    def _begin(self, pieces: Sequence[Piece]) -> Callable[[], Probabilities]:
+    def _begin(self, pieces: Sequence[Piece]) -> Begun[Probabilities]:
         everything = list(range(len(pieces)))
         first = self._placed(everything, pieces)
-        running = self._computed(first, pieces)
+        begun = self._computed(first, pieces)
 
         def probabilities() -> Probabilities:
             logits = np.full((len(pieces), len(self._slope)), np.nan)
-            rest, placed, found = everything, first, running
+            rest, placed, found = everything, first, begun
             while rest:
                 try:
-                    for batch, rows in zip(placed, found(), strict=True):
+                    for batch, rows in zip(placed, found.result(), strict=True):
                         logits[batch] = rows
                     break
                 except DeviceMemoryError:
@@ -90,7 +86,7 @@ class Scorer:
                     found = self._computed(placed, pieces)
             return _sigmoid(self._slope * logits + self._intercept)
 
-        return probabilities
+        return Begun(begun.is_ready, probabilities)
 
     def _placed(self, places: Sequence[int], pieces: Sequence[Piece]) -> list[list[int]]:
         """Cut the pieces at these places into micro-batches; of each, where its pieces are."""
@@ -102,12 +98,12 @@ class Scorer:
 
     def _computed(
         self, placed: Sequence[Sequence[int]], pieces: Sequence[Piece]
-    ) -> Callable[[], list[Logits]]:
+    ) -> Begun[list[Logits]]:
         """Begin to compute these micro-batches, where the engine can."""
         batches: list[MicroBatch] = [[pieces[place] for place in batch] for batch in placed]
         if isinstance(self._engine, OverlappingEngine):
             return self._engine.begin(batches)
-        return partial(self._engine.logits, batches)
+        return Begun(lambda: False, partial(self._engine.logits, batches))
 
     def _budget_of(self, lengths: Sequence[int]) -> int:
         """Return what a micro-batch of this window may cost.

@@ -9,6 +9,7 @@ import faulthandler
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from worker.begun import Begun
 from worker.window import Prepared, Scored
 
 
@@ -33,18 +34,18 @@ def within(seconds: float, score: Callable[[Prepared], Scored]) -> Callable[[Pre
 
 
 def each_within(
-    seconds: float, begin: Callable[[Prepared], Callable[[], Scored]]
-) -> Callable[[Prepared], Callable[[], Scored]]:
+    seconds: float, begin: Callable[[Prepared], Begun[Scored]]
+) -> Callable[[Prepared], Begun[Scored]]:
     """Return `begin` with a limit on each of its two steps."""
 
-    def limited(window: Prepared) -> Callable[[], Scored]:
+    def limited(window: Prepared) -> Begun[Scored]:
         with time_limit(seconds):
-            scored = begin(window)
+            begun = begin(window)
 
-        def waited_for() -> Scored:
+        def result() -> Scored:
             with time_limit(seconds):
-                return scored()
+                return begun.result()
 
-        return waited_for
+        return Begun(begun.is_ready, result)
 
     return limited

@@ -21,6 +21,7 @@ from worker.api.language import LanguageDetector
 from worker.api.pace import Pace
 from worker.api.publisher import Publisher
 from worker.api.rooms import Rooms
+from worker.begun import Begun
 from worker.judge import Judge
 from worker.policies import load_policies
 from worker.prepare import Prepare
@@ -45,7 +46,7 @@ def make(detect: LanguageDetector) -> Iterator[Callable[..., Application]]:
     policies = load_policies(None, manifest)
     rooms = Rooms(
         Prepare(LimitSettings(), stub_tokenise),
-        lambda window: partial(stub_score, window),
+        lambda window: Begun(lambda: True, partial(stub_score, window)),
         Judge(manifest, policies, TopicSettings(), over_api=True),
     )
     with ExitStack() as stack:

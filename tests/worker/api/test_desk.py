@@ -16,6 +16,7 @@ from worker.api.desk import SLICE_S, SPARE, STRETCH, Desk, turns
 from worker.api.errors import ApiError
 from worker.api.pace import Pace
 from worker.api.rooms import Answer
+from worker.begun import Begun
 from worker.pulse import Pulse
 from worker.settings import ApiSettings
 
@@ -39,11 +40,11 @@ class Rooms:
         self.entered = Event()
         self.fails = False
 
-    def __call__(self, batch: Sequence[CommentEvent]) -> Callable[[], list[Answer]]:
+    def __call__(self, batch: Sequence[CommentEvent]) -> Begun[list[Answer]]:
         """Begin to judge."""
         self.batches.append([comment.text for comment in batch])
         self.entered.set()
-        return lambda: self.judged(batch)
+        return Begun(self.may.is_set, lambda: self.judged(batch))
 
     def judged(self, batch: Sequence[CommentEvent]) -> list[Answer]:
         """Answer."""
@@ -127,34 +128,30 @@ def test_what_waits_while_the_device_works_is_one_batch() -> None:
     assert rooms.batches == [["first"], list("abcd"), list("efgh"), list("ijk")]
 
 
-def test_where_the_device_can_the_next_batch_is_begun_before_the_first_is_answered() -> None:
-    """One more, not all: who comes later can still go before the rest."""
+def test_where_the_device_can_one_more_batch_is_begun_before_the_first_is_answered() -> None:
+    """As soon as it is there. Not all: who comes later can still go before the rest."""
     rooms = Rooms()
-    begun: list[int] = []
+    rooms.may.clear()
 
     async def ask(desk: Desk) -> list[list[Answer]]:
-        rooms.may.clear()
-        first = asyncio.create_task(desk.judge(comments("first")))
-        await until(rooms.entered.is_set)
-        others = [asyncio.create_task(desk.judge(comments(text))) for text in "abcdefghij"]
-        await until(lambda: len(desk._waiting) == len(others))  # noqa: SLF001
+        asked = []
+        for number, text in enumerate(["first", "second"], 1):
+            asked.append(asyncio.create_task(desk.judge(comments(text))))
+            await until(lambda: len(rooms.batches) == number)  # noqa: B023 - waited for here
+        asked += [asyncio.create_task(desk.judge(comments(text))) for text in "abcdef"]
+        await until(lambda: len(desk._waiting) == len("abcdef"))  # noqa: SLF001
         rooms.may.set()
-        return await asyncio.gather(first, *others)
+        return await asyncio.gather(*asked)
 
-    class Noting(Rooms):
-        def judged(self, batch: Sequence[CommentEvent]) -> list[Answer]:
-            begun.append(len(self.batches))
-            return super().judged(batch)
-
-    rooms = Noting()
     with desk_of(rooms, batch=4, overlap=True) as (desk, _):
         answered = asyncio.run(ask(desk))
 
     assert [texts_of(answers) for answers in answered] == [
-        [text] for text in ["first", *"abcdefghij"]
+        ["first"],
+        ["second"],
+        *map(list, "abcdef"),
     ]
-    assert rooms.batches == [["first"], list("abcd"), list("efgh"), list("ij")]
-    assert begun == [1, 3, 4, 4]
+    assert rooms.batches == [["first"], ["second"], list("abcd"), list("ef")]
 
 
 def test_a_short_comment_goes_before_long_ones_that_came_before_it() -> None:
