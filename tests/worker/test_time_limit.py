@@ -70,3 +70,35 @@ print("still here")
     )
 
     assert (done.returncode, done.stdout) == (0, "still here\n")
+
+
+@pytest.mark.parametrize("step", ["begin", "result"])
+def test_work_that_goes_on_elsewhere_is_limited_where_it_is_begun_and_where_it_is_waited_for(
+    step: str,
+) -> None:
+    """What is done between the two may take any time: it is not the engine's."""
+    done = run(
+        f"""
+import time
+from worker.begun import Begun
+from worker.scoring.time_limit import each_within
+
+def hang_in_{step}():
+    time.sleep(60)
+
+def begin(window):
+    if window == "hangs" and "{step}" == "begin":
+        hang_in_begin()
+    return Begun(bool, hang_in_result if window == "hangs" else window.upper)
+
+limited = each_within(0.5, begin)
+begun = limited("scored")
+time.sleep(1)  # only time that goes by shows that the limit was lifted
+print(begun.result(), flush=True)
+limited("hangs").result()
+print("went on")
+"""
+    )
+
+    assert (done.returncode, done.stdout) == (1, "SCORED\n")
+    assert f"in hang_in_{step}" in done.stderr
