@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -13,7 +14,7 @@ class Begun(Generic[T]):
     """Work that was begun.
 
     Attributes:
-        is_ready: says whether it has ended.
+        is_ready: says whether it has ended, or goes on only when the result is asked for.
         result: waits for its end, and returns what came of it, or raises.
     """
 
@@ -23,3 +24,8 @@ class Begun(Generic[T]):
     def then(self, follow: Callable[[T], U]) -> "Begun[U]":
         """Return the same work with a last step, which whoever asks for the result takes."""
         return Begun(self.is_ready, lambda: follow(self.result()))
+
+
+def when_asked(work: Callable[[T], U]) -> Callable[[T], Begun[U]]:
+    """Return work that nobody does elsewhere: it is done when its result is asked for."""
+    return lambda given: Begun(lambda: True, partial(work, given))

@@ -1,7 +1,6 @@
 """Prepared windows to probabilities: the room around an engine."""
 
 from collections.abc import Sequence
-from functools import partial
 from time import monotonic
 
 import numpy as np
@@ -9,7 +8,7 @@ import structlog
 
 from schemas.bundle import BundleManifest
 from worker.batching import MicroBatch, Piece, cost_of, micro_batches, shared_budget
-from worker.begun import Begun
+from worker.begun import Begun, when_asked
 from worker.scoring.engine import DeviceMemoryError, Engine, Logits, OverlappingEngine
 from worker.window import Comment, Prepared, Probabilities, Scored
 
@@ -103,7 +102,7 @@ class Scorer:
         batches: list[MicroBatch] = [[pieces[place] for place in batch] for batch in placed]
         if isinstance(self._engine, OverlappingEngine):
             return self._engine.begin(batches)
-        return Begun(lambda: False, partial(self._engine.logits, batches))
+        return when_asked(self._engine.logits)(batches)
 
     def _budget_of(self, lengths: Sequence[int]) -> int:
         """Return what a micro-batch of this window may cost.

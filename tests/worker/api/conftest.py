@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +20,7 @@ from worker.api.language import LanguageDetector
 from worker.api.pace import Pace
 from worker.api.publisher import Publisher
 from worker.api.rooms import Rooms
-from worker.begun import Begun
+from worker.begun import when_asked
 from worker.judge import Judge
 from worker.policies import load_policies
 from worker.prepare import Prepare
@@ -46,7 +45,7 @@ def make(detect: LanguageDetector) -> Iterator[Callable[..., Application]]:
     policies = load_policies(None, manifest)
     rooms = Rooms(
         Prepare(LimitSettings(), stub_tokenise),
-        lambda window: Begun(lambda: True, partial(stub_score, window)),
+        when_asked(stub_score),
         Judge(manifest, policies, TopicSettings(), over_api=True),
     )
     with ExitStack() as stack:
