@@ -255,6 +255,22 @@ def test_windows_that_are_computed_at_once_get_each_its_own_logits(engine: Engin
     assert len(np.unique(np.concatenate(alone)[:, 0].round(4))) > 20, "they differ"
 
 
+def test_openvino_beats_while_a_window_is_begun_that_is_longer_than_its_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Most of it is computed by then, and a device at work must not look like one that hangs."""
+    beats: list[str] = []
+    monkeypatch.setattr(Pulse, "beat", lambda *_: beats.append("beat"))
+    model = open_bundle(Settings().bundle, allow_unsigned=False).folder / INT8_MODEL
+    loaded = int8_engine(EngineChoice.OPENVINO, model, 2, Pulse())
+    assert isinstance(loaded, OverlappingEngine)
+
+    begun = loaded.begin([[[101, 2017, 102]]] * 40)
+
+    assert len(beats) == 40
+    assert len(begun.result()) == 40
+
+
 @pytest.mark.skipif(
     sys.platform != "linux" or importlib.util.find_spec("onnxruntime") is None,
     reason="threads have no niceness of their own here, or ONNX Runtime is not installed",

@@ -94,6 +94,13 @@ class UnderWay(NamedTuple):
     began: float
     answers: Begun[list[Answer]]
 
+    def is_due(self) -> bool:
+        """Say whether to ask for the answers.
+
+        They are there; or so late that the time limit must run, which is on who waits for them.
+        """
+        return self.answers.is_ready() or monotonic() - self.began > TURN_S
+
 
 def turns(now: float, takes_s: Sequence[float], within_s: float) -> list[float]:
     """Return the turn of each comment of a request, in their order.
@@ -263,7 +270,7 @@ class Desk:
         with self._changed:
             while not self._waiting and not self._closed:
                 self._pulse.beat()
-                if under_way and under_way[0].answers.is_ready():
+                if under_way and under_way[0].is_due():
                     break
                 self._changed.wait(LOOK_S if under_way else TURN_S)
             self._pulse.beat()

@@ -110,8 +110,11 @@ class OpenVinoInt8:
         """
         is_alone = len(batches) == 1 and self._together.is_idle
         line = self._alone if is_alone else self._together
+        jobs = []
         try:
-            jobs = [line.start(batch, self._labels) for batch in batches]
+            for batch in batches:
+                jobs.append(line.start(batch, self._labels))
+                self._pulse.beat()
         except RuntimeError as error:
             raise self._failed(error) from error
 

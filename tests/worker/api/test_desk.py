@@ -154,6 +154,20 @@ def test_where_the_device_can_one_more_batch_is_begun_before_the_first_is_answer
     assert rooms.batches == [["first"], ["second"], list("abcd"), list("ef")]
 
 
+def test_a_device_that_is_never_ready_is_waited_for_all_the_same() -> None:
+    """Only there a time limit runs, which ends a process whose engine hangs."""
+
+    class NeverReady(Rooms):
+        def __call__(self, batch: Sequence[CommentEvent]) -> Begun[list[Answer]]:
+            return Begun(lambda: False, super().__call__(batch).result)
+
+    async def ask(desk: Desk) -> list[Answer]:
+        return await desk.judge(comments("x"))
+
+    with desk_of(NeverReady(), overlap=True) as (desk, _):
+        assert texts_of(asyncio.run(ask(desk))) == ["x"]
+
+
 def test_a_short_comment_goes_before_long_ones_that_came_before_it() -> None:
     """Those after each other, as they came."""
     rooms = Rooms()
