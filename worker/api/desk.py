@@ -5,7 +5,8 @@ request that could not be answered before its deadline is turned away at the doo
 deadline passes while it waits is never scored.
 
 Nor does a short comment wait for long ones: it goes before them, for a while, and only so much
-goes over the device at once as leaves the next ones a turn soon.
+goes over the device at once as leaves the next ones a turn soon. Nor do the device's cores for
+each other, where it can: the next batch is begun before one is done.
 """
 
 import asyncio
