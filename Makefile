@@ -71,7 +71,7 @@ lock:  ## make the lock files anew (needs uv)
 	uv pip compile pyproject.toml $(LOCK) --extra build --extra train --extra dev -o requirements-full.txt
 	uv pip compile pyproject.toml $(LOCK) --extra build --extra dev -c requirements-full.txt -o requirements-dev.txt
 	uv pip compile pyproject.toml $(LOCK) --extra build -c requirements-full.txt -o requirements.txt
-	uv pip compile pyproject.toml $(LOCK) --extra build --extra onnxruntime --extra sign -c requirements-full.txt -o requirements-image.txt
+	uv pip compile pyproject.toml $(LOCK) --extra build --extra loop --extra onnxruntime --extra sign -c requirements-full.txt -o requirements-image.txt
 	uv pip compile $(PEERS)/detoxify.in $(LOCK) --no-deps -o $(PEERS)/detoxify.txt
 	uv pip compile $(PEERS)/infinity.in $(LOCK) $(addprefix --no-emit-package=,$(WITH_TORCH)) -o $(PEERS)/infinity.txt
 	uv pip compile $(PEERS)/quix.in $(LOCK) -o $(PEERS)/quix.txt
