@@ -16,6 +16,7 @@ import numpy as np
 
 import worker.publish
 from worker.at_least_once import AtLeastOnce
+from worker.begun import Begun
 from worker.claims import Claims
 from worker.intake import Intake
 from worker.judge import Judge
@@ -84,12 +85,12 @@ def order_swapped() -> None:
 
 def results_shifted_by_one() -> None:
     """Each comment is given its neighbour's probabilities."""
-    probabilities = Scorer.probabilities
+    begin = Scorer._begin
 
-    def shifted(self: Scorer, pieces: Sequence[Sequence[int]]) -> Probabilities:
-        return np.roll(probabilities(self, pieces), 1, axis=0)
+    def shifted(self: Scorer, pieces: Sequence[Sequence[int]]) -> Begun[Probabilities]:
+        return begin(self, pieces).then(lambda found: np.roll(found, 1, axis=0))
 
-    _replace(Scorer, "probabilities", shifted)
+    _replace(Scorer, "_begin", shifted)
 
 
 def abort_without_retry() -> None:
