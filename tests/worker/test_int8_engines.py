@@ -235,6 +235,11 @@ def test_openvino_has_a_micro_batch_that_is_alone_computed_by_all_cores_where_th
     assert asked == [1 if lone_first else 2, 2, 2]
     np.testing.assert_allclose([*in_company], [alone, alone], atol=0.05)
 
+    assert isinstance(loaded, OverlappingEngine)
+    window, lone = loaded.begin([[comment], [comment]]), loaded.begin([[comment]])
+    assert asked[3:] == [2, 2, 2], "while a window is computed all cores have work"
+    np.testing.assert_allclose([*window.result(), *lone.result()], [alone] * 3, atol=0.05)
+
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_windows_that_are_computed_at_once_get_each_its_own_logits(engine: EngineChoice) -> None:

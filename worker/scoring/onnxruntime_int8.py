@@ -60,7 +60,9 @@ class OnnxRuntimeInt8:
         self._alone = self._together
         if self.requests > 1:
             self._alone = _session(model, self.requests, AWAKE if lone_first else ASLEEP)
-        self._begun: Sequence[Future[Logits]] = ()  # last: all others have ended before it has
+        self._begun: Sequence[
+            Future[Logits]
+        ] = ()  # last; who begins a third has waited for the first
         self._waiting: SimpleQueue[tuple[Future[Logits], Callable[[], Logits]]] = SimpleQueue()
         for number in range(self.requests):
             # Daemons, which the executors of the standard library are not: one that hangs must

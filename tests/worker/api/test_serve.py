@@ -63,3 +63,13 @@ def test_an_api_has_comments_that_come_alone_scored_first(monkeypatch: pytest.Mo
         _rooms(shared, bundle, policies)
 
     assert asked == {"lone_first": True}
+
+
+def test_batches_of_the_shipped_bundle_overlap_on_a_cpu() -> None:
+    """Else a core waits for the last comment of each batch: the desk is told that it may."""
+    shared = Shared(Settings(), Stop(drain_s=1))
+    bundle = open_bundle(shared.settings.bundle, allow_unsigned=False)
+
+    _, overlap = _rooms(shared, bundle, load_policies(None, bundle.manifest))
+
+    assert overlap
