@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from schemas.bundle import (
 from schemas.contract import MOST_CHARACTERS_OF_A_NAME
 from schemas.errors import TrainingError
 from trainer.card import card
+from trainer.scratch import BEFORE, scratch_beside
 from trainer.stop import ended_as_by_an_error
 
 LISTED: Final = (
@@ -84,7 +84,7 @@ def refuse_out(out: Path) -> None:
     """
     with _errors_of(out):
         _refuse_other(out)
-        with _scratch_beside(out):
+        with scratch_beside(out):
             pass
 
 
@@ -116,18 +116,19 @@ def unfinished(out: Path) -> Iterator[Path]:
     """Give a folder to work in; its `bundle` becomes `out` if the block ends well.
 
     It lies beside `out`, so that the last step is a rename. A bundle that stands at `out` is
-    replaced; anything else that stands there is left alone. SIGTERM leaves no scraps either.
+    replaced; anything else that stands there is left alone. SIGTERM leaves no scraps either, and
+    those of `kill -9` go when the next one begins.
 
     Raises:
         TrainingError: at `out` is something that is no bundle, or it cannot be written.
     """
     out = out.resolve()
     _refuse_other(out)
-    with _errors_of(out), ended_as_by_an_error(), _scratch_beside(out) as scratch:
+    with _errors_of(out), ended_as_by_an_error(), scratch_beside(out) as scratch:
         bundle = scratch / "bundle"
         bundle.mkdir()
         yield scratch
-        _swap(bundle, out, scratch / "before")
+        _swap(bundle, out, scratch / BEFORE)
 
 
 def _swap(bundle: Path, out: Path, before: Path) -> None:
@@ -140,13 +141,6 @@ def _swap(bundle: Path, out: Path, before: Path) -> None:
         if before.exists() and not out.exists():
             before.rename(out)
         raise
-
-
-@contextmanager
-def _scratch_beside(out: Path) -> Iterator[Path]:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
-        yield Path(scratch)
 
 
 @contextmanager
