@@ -139,7 +139,7 @@ class Desk:
         pace: Pace,
         failed: Callable[[BaseException], None],
         *,
-        overlap: bool = False,
+        overlap: bool,
     ) -> None:
         self._rooms = rooms
         self._pulse = pulse
