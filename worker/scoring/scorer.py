@@ -7,8 +7,9 @@ import numpy as np
 import structlog
 
 from schemas.bundle import BundleManifest
-from worker.batching import MicroBatch, Piece, cost_of, micro_batches, shared_budget
+from worker.batching import MicroBatch, Piece, cost_of
 from worker.begun import Begun, when_asked
+from worker.micro_batches import micro_batches
 from worker.scoring.engine import DeviceMemoryError, Engine, Logits, OverlappingEngine
 from worker.window import Comment, Prepared, Probabilities, Scored
 
@@ -92,7 +93,10 @@ class Scorer:
         if not places:
             return []
         lengths = [len(pieces[place]) for place in places]
-        batches = micro_batches(lengths, self._budget_of(lengths), self._engine.grid)
+        engine = self._engine
+        # Memory that ran out over short pieces is no reason not to try a long one alone.
+        budget = max(self._budget, cost_of(max(lengths), engine.grid))
+        batches = micro_batches(lengths, budget, engine.grid, engine.requests)
         return [[places[number] for number in batch] for batch in batches]
 
     def _computed(
@@ -103,15 +107,6 @@ class Scorer:
         if isinstance(self._engine, OverlappingEngine):
             return self._engine.begin(batches)
         return when_asked(self._engine.logits)(batches)
-
-    def _budget_of(self, lengths: Sequence[int]) -> int:
-        """Return what a micro-batch of this window may cost.
-
-        Memory that ran out over short pieces is no reason not to try a long one alone.
-        """
-        grid = self._engine.grid
-        longest = cost_of(max(lengths), grid)
-        return shared_budget(lengths, max(longest, self._budget), self._engine.requests, grid)
 
     def _halved(self, rest: list[int], pieces: Sequence[Piece], longest: int) -> list[int]:
         """Halve the budget, or give up on a piece that does not fit even alone."""

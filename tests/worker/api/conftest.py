@@ -68,7 +68,8 @@ def make(detect: LanguageDetector) -> Iterator[Callable[..., Application]]:
         ) -> Application:
             joins = {"publish": "before-answer"} if cluster else {}
             ours = ApiSettings(**({"deadline_s": 20} | joins | settings))
-            desk = Desk(rooms, Pulse(), ours, pace or Pace(1_024, 1e-9), lambda _: None)
+            pace = pace or Pace(1_024, 1e-9)
+            desk = Desk(rooms, Pulse(), ours, pace, lambda _: None, overlap=True)
             figures = Figures()
             publisher = joined(ours, cluster, figures) if cluster else None
             api = Api(

@@ -12,7 +12,8 @@ from tokenizers import Tokenizer
 
 from benchmarks.peers.engines.engine import Engine, Scores
 from schemas.bundle import TOKENIZER, read_manifest
-from worker.batching import Padded, micro_batches, padded
+from worker.batching import Padded, padded
+from worker.micro_batches import micro_batches
 from worker.scoring.engine import Logits
 
 Infer = Callable[[Sequence[Padded]], Sequence[Logits]]
