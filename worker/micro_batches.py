@@ -16,8 +16,8 @@ from schemas.errors import ScoringError
 from worker.batching import FLAT, cost_of, rows_for, rows_up_to
 
 # What a micro-batch costs an engine beside its tokens, in tokens: with OpenVINO on two cores 21
-# were measured with AVX2, 44 with VNNI.
-OVERHEAD: Final = 32
+# were measured with AVX2, 50 with VNNI.
+OVERHEAD: Final = 40
 
 # Micro-batches a request; with more of them than this the last one no longer weighs.
 FEW: Final = 8
