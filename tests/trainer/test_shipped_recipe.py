@@ -65,14 +65,14 @@ def calls(tmp_path: Path) -> list[list[str]]:
     data.mkdir()
     for name in FILES:
         (data / name).touch()
-    for name in (*MEMBERS, "mean", "tide-7", "bundle"):
+    for name in (*MEMBERS, "mean", "bundle"):
         (out / name).mkdir(parents=True)
     return dry_run(data, out)
 
 
 def test_each_call_of_the_recipe_is_one_that_the_command_line_takes(calls: list[list[str]]) -> None:
     """An option that was renamed shows here, and not after an hour of training."""
-    steps = ["train"] * 3 + ["average"] + ["ensemble", "train"] * 2 + ["evaluate"]
+    steps = ["train"] * 3 + ["average", "ensemble", "train", "evaluate"]
 
     assert [words[0] for words in calls] == steps
     for words in calls:
@@ -82,7 +82,7 @@ def test_each_call_of_the_recipe_is_one_that_the_command_line_takes(calls: list[
 def test_the_shipped_bundle_says_that_it_was_trained_so(calls: list[list[str]]) -> None:
     """Its name, its files, its base, and every setting that is a number in its manifest."""
     shipped = read_manifest(REPOSITORY / "deploy" / "bundle")
-    (student,) = (parsed(words) for words in calls if ["--name", shipped.name] == words[-4:-2])
+    (student,) = (parsed(words) for words in calls if shipped.name in words)
     training = shipped.metrics["training"]
 
     for name, value in training["settings"].items():
