@@ -6,7 +6,7 @@ multiples, and their rows as many as 1, 2, 3, 4, 6, 8, 12, 16 and so on. Others 
 to end, with no padding at all. What a micro-batch costs follows from that.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -50,13 +50,6 @@ def cost_of(length: int, grid: int) -> int:
     On a grid of rows, that is the width of a row that holds it.
     """
     return length if grid == FLAT else -(-length // grid) * grid
-
-
-def rows_up_to(most: int, grid: int) -> Sequence[int]:
-    """Return the numbers of rows that a rectangle may have, in order; at least 1 must fit."""
-    if grid == FREE:
-        return range(1, most + 1)
-    return ROWS[: bisect_right(ROWS, most)]
 
 
 def rows_for(pieces: int, grid: int) -> int:

@@ -9,11 +9,10 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from heapq import heapreplace
 from itertools import accumulate, pairwise
-from operator import itemgetter
 from typing import Final
 
 from schemas.errors import ScoringError
-from worker.batching import FLAT, cost_of, rows_for, rows_up_to
+from worker.batching import FLAT, FREE, ROWS, cost_of, rows_for
 
 # What a micro-batch costs an engine beside its tokens, in tokens: with OpenVINO on two cores 21
 # were measured with AVX2, 50 with VNNI.
@@ -95,6 +94,9 @@ def _through_first(widths: Sequence[int], budget: int, grid: int, requests: int)
 def _cheapest(widths: Sequence[int], budget: int, grid: int) -> list[int]:
     """Return how many pieces each rectangle takes where all of them together cost the least.
 
+    Numbers of rows are tried that a grid has, where there is none, too: all of them would cost
+    more than they gain.
+
     Args:
         widths: [pieces] of the rows, longest first.
         budget: tokens that a rectangle may have.
@@ -105,14 +107,18 @@ def _cheapest(widths: Sequence[int], budget: int, grid: int) -> list[int]:
     taken = [0] * pieces
     for start in reversed(range(pieces)):
         width, left = widths[start], pieces - start
-        most = min(budget // width, rows_for(left, grid))
-        least[start], taken[start] = min(
-            (
-                (OVERHEAD + rows * width + least[start + min(rows, left)], min(rows, left))
-                for rows in reversed(rows_up_to(most, grid))
-            ),
-            key=itemgetter(0),  # of those that cost the same the fullest
-        )
+        best = -1
+        for rows in ROWS:
+            holds = min(rows, left)
+            cost = (holds if grid == FREE else rows) * width
+            if cost > budget:
+                break
+            cost += OVERHEAD + least[start + holds]
+            if best < 0 or cost <= best:  # of those that cost the same the fullest
+                best, taken[start] = cost, holds
+            if rows >= left:
+                break
+        least[start] = best
     sizes: list[int] = []
     start = 0
     while start < pieces:

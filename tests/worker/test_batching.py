@@ -12,7 +12,6 @@ from worker.batching import (
     flat,
     padded,
     rows_for,
-    rows_up_to,
 )
 
 FEW_ROWS = {1} | {rows for power in range(12) for rows in (2 << power, 3 << power)}
@@ -21,13 +20,11 @@ PIECES = lists(lists(integers(1, 999), min_size=1, max_size=30), min_size=1, max
 
 @given(pieces=integers(1, 3_000))
 def test_rows_that_hold_pieces_are_the_next_of_the_grid(pieces: int) -> None:
-    """No fewer than there are pieces, and none of the grid's in between; or as many as pieces."""
-    holding, fitting = rows_for(pieces, 8), rows_up_to(pieces, 8)
+    """No fewer than there are pieces, and none of the grid's in between; without one, as many."""
+    holding = rows_for(pieces, 8)
 
-    assert {holding, *fitting} <= FEW_ROWS
-    assert fitting[-1] <= pieces <= holding
-    assert not [rows for rows in FEW_ROWS if fitting[-1] < rows < holding and rows != pieces]
-    assert (rows_for(pieces, 1), rows_up_to(pieces, 1)[-1]) == (pieces, pieces)
+    assert min(rows for rows in FEW_ROWS if rows >= pieces) == holding
+    assert rows_for(pieces, 1) == pieces
 
 
 def test_a_row_too_many_is_computed_rather_than_a_shape_of_its_own() -> None:

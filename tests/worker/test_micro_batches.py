@@ -40,11 +40,13 @@ def ended(batches: Sequence[int], requests: int) -> int:
 
 
 def every_cut(lengths: list[int], budget: int, grid: int) -> Iterator[list[list[int]]]:
-    """Cut pieces between neighbours, longest first, in each way that the budget allows."""
+    """Cut pieces between neighbours, longest first, in each way that budget and rows allow."""
     order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
     for ways in range(1 << (len(order) - 1)):
         cuts = [0, *(n + 1 for n in range(len(order) - 1) if ways >> n & 1), len(order)]
         batches = [order[start:stop] for start, stop in pairwise(cuts)]
+        if any(len(batch) not in FEW_ROWS for batch in batches[:-1]):
+            continue
         if all(computed([lengths[n] for n in batch], grid) <= budget for batch in batches):
             yield batches
 
