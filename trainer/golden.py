@@ -69,7 +69,7 @@ def golden_comments(
     found: Floats,
     labels: Sequence[str],
     *,
-    lenient: bool = False,
+    lenient: bool,
 ) -> GoldenComments:
     """Return comments with their probabilities and the difference that an engine may show.
 

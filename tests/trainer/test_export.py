@@ -181,7 +181,9 @@ def test_an_int8_model_that_is_far_off_is_refused() -> None:
     scores = np.full((len(golden.TEXTS), 2), 0.5)
 
     with pytest.raises(TrainingError, match=r"off by up to 0\.300"):
-        golden.golden_comments(golden.TEXTS, scores, scores[None] + 0.3, ["toxic", "threat"])
+        golden.golden_comments(
+            golden.TEXTS, scores, scores[None] + 0.3, ["toxic", "threat"], lenient=False
+        )
 
 
 def test_an_int8_model_of_a_few_steps_may_be_as_far_off_as_a_tolerance_goes() -> None:
@@ -193,7 +195,7 @@ def test_an_int8_model_of_a_few_steps_may_be_as_far_off_as_a_tolerance_goes() ->
 
     assert found.tolerance == golden.MOST_TOLERANCE
     with pytest.raises(TrainingError, match=r"off by up to 0\.150"):
-        golden.golden_comments(golden.TEXTS, scores, scores[None] + 0.15, labels)
+        golden.golden_comments(golden.TEXTS, scores, scores[None] + 0.15, labels, lenient=False)
     with pytest.raises(TrainingError, match=r"off by up to 0\.210"):
         golden.golden_comments(golden.TEXTS, scores, scores[None] + 0.21, labels, lenient=True)
 
