@@ -11,6 +11,7 @@ from time import monotonic
 from schemas.comment import CommentEvent
 from schemas.dead_letter import Reason, left_out
 from schemas.wire import WireError, decode_comment, id_in_key
+from worker.padding import without_padding
 from worker.settings import LimitSettings
 from worker.tokenise import Pieces, Tokeniser
 from worker.window import (
@@ -104,6 +105,8 @@ class Prepare:
     def _bounded(self, text: str) -> tuple[str, bool]:
         """Keep head and tail of a text that is too long, before anything is run over it."""
         most = self._limits.characters
+        if len(text) > most:
+            text = without_padding(text)
         if len(text) <= most:
             return text, False
         return f"{text[: most // 2]}\n{text[-(most // 2) :]}", True

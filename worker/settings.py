@@ -312,7 +312,7 @@ class BreakerSettings(Section):
 class HealthSettings(Section):
     """Where probes and Prometheus ask."""
 
-    host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", min_length=1)
     port: Port = Field(default=8_081, description="0 takes a free one.")
     stuck_after_s: PositiveFloat = Field(
         default=60, ge=15, description="A thread that has not turned for so long fails liveness."
@@ -336,12 +336,14 @@ OtherLanguage = Literal["judge", "hold", "refuse"]
 PUBLIC_URL: Final = re.compile(
     r"https?://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?(/[^\s?#\\]*)?", re.IGNORECASE
 )
+ORIGIN: Final = re.compile(r"\*|https?://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.IGNORECASE)
+LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
 
 
 class ApiSettings(Section):
     """What `tidegate api` answers, and to whom."""
 
-    host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", min_length=1)
     port: Port = Field(default=8_080, description="0 takes a free one.")
     deadline_s: PositiveFloat = Field(
         default=0.7, le=60, description="Past it a request is answered 503. Coral waits 0.8 s."
@@ -406,6 +408,26 @@ class ApiSettings(Section):
                 "without user, query and fragment"
             )
         return url.rstrip("/")
+
+    @field_validator("cors")
+    @classmethod
+    def an_origin_is_what_browsers_send(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        """A host alone, or a slash behind it, would never be the origin of a page."""
+        if wrong := [origin for origin in origins if not ORIGIN.fullmatch(origin)]:
+            raise ValueError(
+                f"{wrong[0]} is no origin: expected http:// or https://, a host, and perhaps a "
+                "port, with nothing behind it; or *"
+            )
+        return origins
+
+    @field_validator("languages")
+    @classmethod
+    def a_language_is_known_by_its_first_part(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
+        """`EN` and `en-GB` are `en`, as in requests."""
+        found = tuple(language.partition("-")[0].lower() for language in languages)
+        if wrong := [each for each in found if not LANGUAGE.fullmatch(each)]:
+            raise ValueError(f"{wrong[0]} is no language: expected two letters, as in en, de-AT")
+        return found
 
     @model_validator(mode="after")
     def a_certificate_has_its_key(self) -> Self:

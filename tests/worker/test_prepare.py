@@ -219,6 +219,20 @@ def test_of_a_very_long_text_head_and_tail_are_judged() -> None:
     assert found.truncated
 
 
+@pytest.mark.parametrize("padding", ["\n", " ", " \u200b", "\u2060\u200d", "\u2800", "\t\ufeff"])
+def test_what_nobody_sees_pushes_nothing_out_of_a_long_text(padding: str) -> None:
+    """A browser shows the insult alone; between head and tail it would not have been judged."""
+    blanks = padding * 400
+    value = value_of(f"so {blanks}you idiot{blanks}, bye")
+
+    judged = text_given_to_the_tokeniser(value, characters=100)
+    found = entry_of(make_record(0, value), characters=100)
+
+    assert judged.replace(" ", "") == "soyouidiot,bye"
+    assert isinstance(found, Comment)
+    assert not found.truncated
+
+
 def test_headers_that_cannot_be_read_hold_the_comment() -> None:
     """The client cannot carry a name that is no UTF-8; the comment is held, not lost."""
     found = entry_of(make_record(0, value_of())._replace(headers_readable=False))

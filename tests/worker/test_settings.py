@@ -349,6 +349,39 @@ def test_a_list_is_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings().api.languages == ("en", "de")
 
 
+def test_a_language_is_its_first_part_in_small_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in requests; else all comments would be in another one."""
+    monkeypatch.setenv("TIDEGATE_API__LANGUAGES", "EN,de-AT")
+
+    assert load_settings().api.languages == ("en", "de")
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("LANGUAGES", "en,english"),
+        ("CORS", "forum.example"),
+        ("CORS", "https://forum.example/"),
+        ("HOST", ""),
+    ],
+)
+def test_what_would_never_hold_is_refused(
+    name: str, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No request has such a language, no page such an origin; no host is every host."""
+    monkeypatch.setenv(f"TIDEGATE_API__{name}", wrong)
+
+    with pytest.raises(SettingsError, match=f"TIDEGATE_API__{name}"):
+        load_settings()
+
+
+def test_origins_are_taken_as_browsers_send_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a port or without, or all of them."""
+    monkeypatch.setenv("TIDEGATE_API__CORS", "https://forum.example,http://[::1]:8080,*")
+
+    assert load_settings().api.cors == ("https://forum.example", "http://[::1]:8080", "*")
+
+
 def test_a_certificate_without_its_key_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from worker.api.errors import invalid
 from worker.api.figures import Figures
 from worker.api.language import UNKNOWN, LanguageDetector, base_of
 from worker.api.perspective import (
+    MOST_ATTRIBUTES,
     SCORE_TYPES,
     AnalyzeRequest,
     SuggestRequest,
@@ -159,6 +160,8 @@ class Api:
         """Return the label behind each attribute that was asked for."""
         if not request.requested_attributes:
             raise invalid("Missing requested_attributes", "NO_REQUESTED_ATTRIBUTES")
+        if (asked := len(request.requested_attributes)) > MOST_ATTRIBUTES:
+            raise invalid(f"{asked:,} requested attributes, at most {MOST_ATTRIBUTES} are allowed")
         attributes = Attributes(self.manifest.labels)
         leave_out = (
             request.drop_unsupported_attributes or self.settings.unknown_attributes == "leave_out"

@@ -293,15 +293,16 @@ class Desk:
         return UnderWay(batch, due, began, answers)
 
     def _answer(self, one: UnderWay) -> None:
-        for waiting, answer in zip(one.due, one.answers.result(), strict=True):
-            waiting.ask.answers.append(answer)
-            if len(waiting.ask.answers) == waiting.ask.comments:
-                _tell(waiting.ask)
+        answers = one.answers.result()
         before, self._ended = self._ended, monotonic()
-        with self._changed:
+        with self._changed:  # first: who is answered may ask again, and waits for nothing
             self._weight -= sum(waiting.weight for waiting in one.batch)
             if weight := sum(waiting.weight for waiting in one.due):
                 self._pace.learn(weight, self._ended - max(before, one.began))
+        for waiting, answer in zip(one.due, answers, strict=True):
+            waiting.ask.answers.append(answer)
+            if len(waiting.ask.answers) == waiting.ask.comments:
+                _tell(waiting.ask)
 
     def _give_up(self, error: BaseException) -> None:
         with self._changed:

@@ -72,7 +72,7 @@ class Keys:
     """
 
     def __init__(self, file: Path | None) -> None:
-        self._by_hash = dict(_keys_of(file)) if file else None
+        self._by_hash = _by_hash(file) if file else None
 
     @property
     def are_needed(self) -> bool:
@@ -95,6 +95,19 @@ class Keys:
         if key is None:
             raise ApiError(403, "API key not valid. Please pass a valid API key.")
         return key
+
+
+def _by_hash(file: Path) -> dict[str, Key]:
+    found: dict[str, Key] = {}
+    for digest, key in _keys_of(file):
+        if before := found.get(digest):
+            raise SettingsError(
+                f"keys {file}: {before.name} and {key.name} are the same key", "leave one out"
+            )
+        found[digest] = key
+    if not found:
+        raise SettingsError(f"keys {file}: it holds no key", "nobody could ask")
+    return found
 
 
 def _keys_of(file: Path) -> Iterator[tuple[str, Key]]:

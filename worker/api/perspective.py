@@ -16,6 +16,7 @@ PROBABILITY: Final = "PROBABILITY"
 SCORE_TYPES: Final = (None, PROBABILITY, "SCORE_TYPE_UNSPECIFIED")
 HTML: Final = "HTML"
 TEXT_TYPES: Final = (None, "PLAIN_TEXT", HTML, "TEXT_TYPE_UNSPECIFIED")
+MOST_ATTRIBUTES: Final = 100  # in a request: each may have a score for each sentence
 
 
 def _either(name: str) -> AliasChoices:

@@ -1,6 +1,8 @@
 """The API, from settings to exit: what is opened in which order, and why."""
 
+import errno
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -30,7 +32,7 @@ from worker.pulse import Pulse
 from worker.run import heed_signals, serve_health, tokeniser
 from worker.scoring.load import load_scorer
 from worker.scoring.time_limit import each_within
-from worker.settings import Settings
+from worker.settings import ApiSettings, Settings
 from worker.shared import Shared, Stop
 from worker.topics import admin_client, check_topics
 from worker.transactions import Transactions
@@ -60,6 +62,7 @@ def run_api(settings: Settings) -> None:
     )
     policies = load_policies(settings.policy, bundle.manifest)
     keys = Keys(settings.api.keys)
+    _look_at_certificate(settings.api)
     listening = _listen(settings.api.host, settings.api.port)
     failures: list[BaseException] = []
 
@@ -168,15 +171,37 @@ def _server(settings: Settings, api: Api, keys: Keys, shared: Shared) -> Server:
     return Server(config, shared.stop, shared.pulse)
 
 
+def _look_at_certificate(ours: ApiSettings) -> None:
+    """Load what the server will load when all else is ready; a key with a password is asked none.
+
+    Raises:
+        SettingsError: it cannot be used.
+    """
+    if ours.tls_certificate is None:
+        return
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(ours.tls_certificate, ours.tls_key, password="")
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsError(
+            f"TIDEGATE_API__TLS_CERTIFICATE {ours.tls_certificate} and TIDEGATE_API__TLS_KEY "
+            f"{ours.tls_key} cannot be used: {error.strerror or error}",
+            "expected a certificate with its chain, and its key without a password, both in PEM",
+        ) from error
+
+
 def _listen(host: str, port: int) -> socket.socket:
     """Open the port before anything is loaded, so that one in use is said at once."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
+        is_busy = error.errno in {errno.EADDRINUSE, errno.EACCES}
         raise SettingsError(
             f"port {host}:{port} cannot be opened: {error.strerror or error}",
-            "set TIDEGATE_API__PORT (--port) to a free one, or to 0",
+            "set TIDEGATE_API__PORT (--port) to a free one, or to 0"
+            if is_busy
+            else "set TIDEGATE_API__HOST to an address of this machine",
         ) from error
     # Accepted sockets inherit it; asyncio sets it only where a socket names its protocol. Else the
     # second packet of an answer waits 40 ms for the client to acknowledge the first.

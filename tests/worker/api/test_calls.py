@@ -140,6 +140,11 @@ def test_an_attribute_under_its_threshold_is_left_out(make: Make) -> None:
             "Unknown requested attribute: FLIRTATION; known are: TOXICITY, SEVERE_TOXICITY",
         ),
         (
+            {"requestedAttributes": {f"TOXICITY@{number}": {} for number in range(101)}},
+            "INVALID_REQUEST",
+            "101 requested attributes, at most 100 are allowed",
+        ),
+        (
             {"requestedAttributes": {"TOXICITY": {"scoreType": "PERCENTILE"}}},
             "INVALID_REQUEST",
             "Requested score type PERCENTILE is not supported by attribute TOXICITY",

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event
 from time import monotonic
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -116,6 +117,21 @@ def test_each_request_gets_its_own_answers_in_its_order() -> None:
 
     for number, answers in enumerate(answered):
         assert texts_of(answers) == [f"{number}.{n}" for n in range(1 + number % 3)]
+
+
+def test_who_is_answered_waits_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that asks again at once would be refused for its own comment of before."""
+    tell, waits = asyncio.BaseEventLoop.call_soon_threadsafe, []
+
+    def told(*what: Any, **more: Any) -> Any:
+        waits.append(desk.waits_s)
+        return tell(*what, **more)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "call_soon_threadsafe", told)
+    with desk_of(Rooms(), pace=0.01) as (desk, _):
+        asyncio.run(desk.judge(comments("one")))
+
+    assert waits == [0]
 
 
 def test_what_waits_while_the_device_works_is_one_batch() -> None:

@@ -117,6 +117,18 @@ def test_an_allowance_of_nothing_is_refused(keys_of: Callable[..., Keys]) -> Non
         keys_of(line("site", SECRET, "0"))
 
 
+def test_a_key_that_is_listed_twice_is_refused(keys_of: Callable[..., Keys]) -> None:
+    """One of its two allowances would not hold."""
+    with pytest.raises(SettingsError, match="slow and fast are the same key"):
+        keys_of(line("slow", SECRET, "0.5"), line("fast", SECRET))
+
+
+def test_a_file_without_keys_is_refused(keys_of: Callable[..., Keys]) -> None:
+    """Nobody could ask."""
+    with pytest.raises(SettingsError, match="it holds no key"):
+        keys_of("# keys will follow", "")
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """At the start, not at the first request."""
     with pytest.raises(SettingsError, match="nowhere"):

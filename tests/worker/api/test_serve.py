@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 import uvicorn
 
-from schemas.errors import ScoringError
+from schemas.errors import ScoringError, SettingsError
 from worker.api.serve import Server, _listen, _rooms
 from worker.bundle import open_bundle
 from worker.policies import load_policies
@@ -44,6 +44,14 @@ def test_no_packet_of_an_answer_waits_for_the_clients_acknowledgement() -> None:
         closing(listening.accept()[0]) as accepted,
     ):
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_host_that_is_none_of_ours_is_named() -> None:
+    """Another port would not help."""
+    with pytest.raises(SettingsError) as refused:
+        _listen("192.0.2.1", 0)  # an address for documentation: nobody's
+
+    assert "TIDEGATE_API__HOST" in str(refused.value.hint)
 
 
 def test_an_api_has_comments_that_come_alone_scored_first(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,3 +187,18 @@ def test_a_port_in_use_is_named_before_anything_is_loaded(tmp_path: Path) -> Non
         pass
     assert "TIDEGATE_API__PORT" in str(failed.value)
     assert "engine ready" not in str(failed.value)
+
+
+def test_a_certificate_that_is_none_is_named_before_anything_is_loaded(tmp_path: Path) -> None:
+    """Not by a traceback of the server, when all else is ready."""
+    (tmp_path / "junk.pem").write_text("no certificate")
+    files = dict.fromkeys(
+        ("TIDEGATE_API__TLS_CERTIFICATE", "TIDEGATE_API__TLS_KEY"), tmp_path / "junk.pem"
+    )
+    with (
+        pytest.raises(AssertionError, match="TIDEGATE_API__TLS_CERTIFICATE") as failed,
+        api_server(tmp_path, **files),
+    ):
+        pass
+    assert "Traceback" not in str(failed.value)
+    assert "engine ready" not in str(failed.value)
