@@ -171,10 +171,10 @@ def read_manifest(folder: Path) -> BundleManifest:
     try:
         raw = json.loads(path.read_bytes())
         manifest = BundleManifest.model_validate(raw)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise BundleError(
             f"bundle `{folder}`: {MANIFEST} is not there",
-            "give --bundle (TIDEGATE_BUNDLE) the folder that `tidegate train` wrote",
+            "give the folder that `tidegate train` wrote (a worker: TIDEGATE_BUNDLE, --bundle)",
         ) from error
     except (ValidationError, ValueError) as error:
         raise BundleError(

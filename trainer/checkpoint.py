@@ -201,6 +201,8 @@ class Checkpoints:
         for path in self.folder.glob("step-*"):
             if path.name.split(".")[0] not in kept or path.suffix == UNFINISHED:
                 path.unlink()
+        for path in self.folder.glob(".tmp*"):  # of safetensors, when it was killed
+            path.unlink()
 
 
 def _read(facts_file: Path) -> tuple[Tensors, dict[str, Any]] | None:

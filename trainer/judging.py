@@ -13,7 +13,7 @@ from trainer import data, predictors
 from trainer.amend import Maps, amend
 from trainer.archives import without_packing
 from trainer.baseline import BagOfWords
-from trainer.bias import bias, read_bias
+from trainer.bias import BiasRows, bias, read_bias
 from trainer.bootstrap import Floats
 from trainer.curves import Curve, draw
 from trainer.data import LabelledFile, Rows
@@ -64,6 +64,24 @@ class Asked:
     write: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What the models are judged by beside the labels: read before anything is scored."""
+
+    bias: Sequence[BiasRows]
+    perspective: tuple[list[str], dict[str, Floats]] | None
+    against: Predictor | None
+
+    @classmethod
+    def of(cls, asked: Asked) -> "Beside":
+        """Read what was asked for; raises as `judge`."""
+        return cls(
+            [read_bias(path) for path in asked.bias],
+            read_perspective(asked.perspective) if asked.perspective else None,
+            predictors.predictor(asked.against) if asked.against else None,
+        )
+
+
 def judge(asked: Asked, out: Path) -> Figures:
     """Judge models on labelled rows, and write report.json, report.html and pictures to `out`.
 
@@ -83,6 +101,7 @@ def judge(asked: Asked, out: Path) -> Figures:
         models.append(_baseline(split))
     models = _told_apart(models)
     make_folder(out)
+    beside = Beside.of(asked)
     say(f"{len(rows):,} rows, {len(models)} models")
 
     scored = [Scored.of(model, rows) for model in models]
@@ -103,9 +122,9 @@ def judge(asked: Asked, out: Path) -> Figures:
     }
     if asked.disguise:
         report["strength"] = _for_each(scored, "disguise", lambda one: one.strength(rows))
-    if asked.bias:
-        report["bias"] = _bias(scored, asked.bias)
-    found, maps = _other_scales(asked, first, rows)
+    if beside.bias:
+        report["bias"] = _bias(scored, beside.bias)
+    found, maps = _other_scales(beside, first, rows)
     report |= found
     pictures = draw(_panels(scored, rows), out)
     write_report(out, report, pictures)
@@ -308,8 +327,7 @@ def _for_each(scored: Sequence[Scored], what: str, figures: Callable[[Scored], F
     return found
 
 
-def _bias(scored: Sequence[Scored], files: Sequence[Path]) -> Figures:
-    read = [read_bias(path) for path in files]
+def _bias(scored: Sequence[Scored], read: Sequence[BiasRows]) -> Figures:
     return _for_each(
         [one for one in scored if TOXIC in one.labels],
         "bias",
@@ -317,19 +335,19 @@ def _bias(scored: Sequence[Scored], files: Sequence[Path]) -> Figures:
     )
 
 
-def _other_scales(asked: Asked, first: Scored, rows: Rows) -> tuple[Figures, dict[str, Maps]]:
+def _other_scales(beside: Beside, first: Scored, rows: Rows) -> tuple[Figures, dict[str, Maps]]:
     """Compare with the bundle before and with Perspective's scale, and fit the maps to both."""
     found: Figures = {}
     maps: dict[str, Maps] = {}
-    if asked.against:
-        old = Scored.of(predictors.predictor(asked.against), rows)
+    if beside.against:
+        old = Scored.of(beside.against, rows)
         figures, fitted = swap(
             first.by_label(), old.by_label(), first.model.thresholds, old.model.thresholds
         )
         found["swap"] = {"old": old.name, "labels": figures}
         maps[old.model.manifest.version if old.model.manifest else old.name] = fitted
-    if asked.perspective:
-        texts, theirs = read_perspective(asked.perspective)
+    if beside.perspective:
+        texts, theirs = beside.perspective
         say("scoring the comments with Perspective's scores")
         found["perspective"], maps[NAME] = perspective(first.by_label(texts), theirs)
     return found, maps

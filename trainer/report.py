@@ -5,6 +5,7 @@ No comment stands in either.
 
 import base64
 import json
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -53,10 +54,12 @@ def make_folder(out: Path) -> None:
     """Make the folder of a report, before hours go into what is to stand there.
 
     Raises:
-        TrainingError: it cannot be made, or is a file.
+        TrainingError: it cannot be made, is a file, or nothing can be written there.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
     except OSError as error:
         raise _cannot_be_written(out, error) from error
 

@@ -1,6 +1,7 @@
 """A folder to work in beside what it becomes; those that killed runs have left are taken away."""
 
 import fcntl
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 BEFORE: Final = "before"  # what stood at the place, while the new takes it
+RANDOM: Final = "[a-z0-9_]{8}"  # as tempfile has it; no point: `v1` must not take what is of `v1.1`
 IN_THE_MAKING: Final = "in-the-making"  # locked by the one who works there, for as long as it lives
 
 
@@ -24,8 +26,9 @@ def scratch_beside(out: Path) -> Iterator[Path]:
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{out.name}."
+    ours = re.compile(re.escape(prefix) + RANDOM)
     for folder in out.parent.iterdir():
-        if folder.name.startswith(prefix) and _is_left_behind(folder):
+        if ours.fullmatch(folder.name) and _is_left_behind(folder):
             _clear(folder, out)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=out.parent) as name:
         scratch = Path(name)

@@ -140,3 +140,11 @@ def test_a_calibration_that_turns_the_order_round_is_refused() -> None:
     """A slope of 0 or below would make the worst comments the best."""
     with pytest.raises(ValidationError):
         Calibration(slope=0, intercept=0)
+
+
+def test_a_file_in_the_place_of_a_bundle_is_no_bundle(tmp_path: Path) -> None:
+    """Somebody named the data twice."""
+    (tmp_path / "data.csv").touch()
+
+    with pytest.raises(BundleError, match=r"bundle\.json is not there"):
+        read_manifest(tmp_path / "data.csv")

@@ -110,6 +110,7 @@ def test_a_broken_checkpoint_gives_way_to_the_one_before(
 ) -> None:
     """Cut short by a crash of the machine, it is named, and the steps are done again."""
     *_, last = sorted((folder / "checkpoints").glob("*.json"))
+    (folder / "checkpoints" / ".tmpQ7x2aB").write_text("what safetensors was writing")
     tensors = last.with_suffix(".safetensors")
     os.truncate(tensors, tensors.stat().st_size // 2)
 
@@ -117,6 +118,7 @@ def test_a_broken_checkpoint_gives_way_to_the_one_before(
 
     assert f"{last}: broken, the one before it is taken" in capfd.readouterr().err
     assert weights(folder) == weights(whole)
+    assert not list((folder / "checkpoints").glob(".tmp*"))
 
 
 def test_a_checkpoint_of_another_configuration_is_refused_with_what_differs(

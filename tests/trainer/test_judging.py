@@ -1,9 +1,11 @@
 """`tidegate evaluate`, whole: honest rows, one report, and what it refuses."""
 
 import csv
+import errno
 import gzip
 import json
 import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +14,12 @@ from click.testing import CliRunner
 
 from deploy.cli import main
 from schemas.bundle import read_manifest
-from schemas.errors import TrainingError
+from schemas.errors import TidegateError, TrainingError
 from schemas.labels import LABELS
 from trainer.data import LabelledFile
 from trainer.judging import Asked, judge
 from trainer.perspective import COLUMNS
+from trainer.report import make_folder
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +151,37 @@ def test_a_report_that_cannot_be_written_is_named_before_anything_is_judged(
         judge(asked, tmp_path / "taken")
 
     assert (tmp_path / "taken").read_text() == "mine"
+
+
+@pytest.mark.parametrize("option", ["against", "perspective", "bias"])
+def test_what_it_is_judged_beside_is_read_before_anything_is_scored(
+    option: str,
+    bundle: Path,
+    made_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A file that has no rows would cost the report of what took an hour."""
+    empty = tmp_path / "empty.csv"
+    empty.write_text("")
+    wrong = {"against": str(tmp_path), "perspective": empty, "bias": [empty]}[option]
+    plain = Asked([str(bundle)], [LabelledFile(made_file)], rows="all", disguise=False)
+
+    with pytest.raises(TidegateError):
+        judge(replace(plain, **{option: wrong}), tmp_path / "out")  # type: ignore[arg-type]
+
+    assert "scoring with" not in capsys.readouterr().err
+
+
+def test_a_folder_in_which_nothing_can_be_written_is_named_before_anything_is_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been there, of a disk that can only be read."""
+
+    def refused(**_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refused)
+
+    with pytest.raises(TrainingError, match="cannot be written: Read-only file system"):
+        make_folder(tmp_path)

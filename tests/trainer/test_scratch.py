@@ -70,3 +70,16 @@ def test_a_hidden_folder_that_is_none_of_ours_is_left_alone(tmp_path: Path) -> N
         pass
 
     assert sorted(path.name for path in tmp_path.iterdir()) == [".out.backup", ".out.txt"]
+
+
+def test_what_a_killed_run_left_of_another_name_is_left_alone(tmp_path: Path) -> None:
+    """`v1.1` would come back as `v1`, or be lost."""
+    out = tmp_path / "v1.1"
+    out.mkdir()
+    killed_while_it_wrote(out)
+    (left,) = tmp_path.iterdir()
+
+    with scratch_beside(tmp_path / "v1"):
+        pass
+
+    assert list(tmp_path.iterdir()) == [left]
