@@ -23,6 +23,7 @@ from schemas.dead_letter import HEADER_PREFIX
 from schemas.labels import LABELS
 from schemas.verdict import verdict_id
 from schemas.wire import decode_comment
+from worker.padding import without_padding
 from worker.settings import LimitSettings
 from worker.window import Partition, Record
 
@@ -211,6 +212,7 @@ def _judged_text(value: bytes) -> str:
         text: str = orjson.loads(value)["text"]
     except orjson.JSONDecodeError:  # half an emoji stands in it
         text = decode_comment(value).text
+    text = without_padding(text) if len(text) > LONGEST else text
     return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}\n{text[-LONGEST // 2 :]}"
 
 
