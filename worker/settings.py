@@ -336,7 +336,10 @@ OtherLanguage = Literal["judge", "hold", "refuse"]
 PUBLIC_URL: Final = re.compile(
     r"https?://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?(/[^\s?#\\]*)?", re.IGNORECASE
 )
-ORIGIN: Final = re.compile(r"\*|https?://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.IGNORECASE)
+# A scheme (of browsers' extensions, too), a host, perhaps a port.
+ORIGIN: Final = re.compile(
+    r"\*|[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.IGNORECASE
+)
 LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
 
 
@@ -415,8 +418,8 @@ class ApiSettings(Section):
         """A host alone, or a slash behind it, would never be the origin of a page."""
         if wrong := [origin for origin in origins if not ORIGIN.fullmatch(origin)]:
             raise ValueError(
-                f"{wrong[0]} is no origin: expected http:// or https://, a host, and perhaps a "
-                "port, with nothing behind it; or *"
+                f"{wrong[0]} is no origin: expected a scheme, a host, and perhaps a port, with "
+                "nothing behind it, as in https://example.org; or *"
             )
         return origins
 
@@ -426,7 +429,9 @@ class ApiSettings(Section):
         """`EN` and `en-GB` are `en`, as in requests."""
         found = tuple(language.partition("-")[0].lower() for language in languages)
         if wrong := [each for each in found if not LANGUAGE.fullmatch(each)]:
-            raise ValueError(f"{wrong[0]} is no language: expected two letters, as in en, de-AT")
+            raise ValueError(
+                f"{wrong[0]} is no language: expected two letters or three, as in en, de-AT"
+            )
         return found
 
     @model_validator(mode="after")

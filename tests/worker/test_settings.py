@@ -376,10 +376,11 @@ def test_what_would_never_hold_is_refused(
 
 
 def test_origins_are_taken_as_browsers_send_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a port or without, or all of them."""
-    monkeypatch.setenv("TIDEGATE_API__CORS", "https://forum.example,http://[::1]:8080,*")
+    """With a port or without, of an extension, or all of them."""
+    origins = ("https://forum.example", "http://[::1]:8080", "chrome-extension://abcdefgh", "*")
+    monkeypatch.setenv("TIDEGATE_API__CORS", ",".join(origins))
 
-    assert load_settings().api.cors == ("https://forum.example", "http://[::1]:8080", "*")
+    assert load_settings().api.cors == origins
 
 
 def test_a_certificate_without_its_key_is_refused(
