@@ -219,7 +219,9 @@ def test_of_a_very_long_text_head_and_tail_are_judged() -> None:
     assert found.truncated
 
 
-@pytest.mark.parametrize("padding", ["\n", " ", " \u200b", "\u2060\u200d", "\u2800", "\t\ufeff"])
+@pytest.mark.parametrize(
+    "padding", ["\n", " ", " \u200b", "\u2060\u200d", "\u2800", "\t\ufeff", "\u0301", "\ue000"]
+)
 def test_what_nobody_sees_pushes_nothing_out_of_a_long_text(padding: str) -> None:
     """A browser shows the insult alone; between head and tail it would not have been judged."""
     blanks = padding * 400
