@@ -15,8 +15,11 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import coo_array  # type: ignore[import-untyped]  # ships no types
+from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]  # the same
 
 SAME: Final = 0.6
+AT_ONCE: Final = 10_000  # signatures compared with as many others: some 20 MB
 _WORD: Final = re.compile(r"[^\W\d_]+")
 
 
@@ -72,19 +75,46 @@ def signatures(texts: Sequence[str]) -> Signatures:
 def joined(signatures: Signatures, bands: Bands = FINE) -> Indices:
     """Group texts as `groups` does, by their signatures.
 
-    How the first m texts are joined among themselves by a comparison does not depend on those
-    after them; through such a one, though, two groups may become one.
+    A text is compared with the first that agrees with it in a band. So how the first m texts are
+    joined among themselves by a comparison does not depend on those after them; through such a
+    one, though, two groups may become one.
     """
-    leader = list(range(len(signatures)))
-    first_in_band: dict[tuple[int, bytes], int] = {}
+    if not (count := len(signatures)):
+        return np.empty(0, np.intp)
     read = signatures[:, : bands.hashes]
-    for i, signature in enumerate(read):
-        for band in range(bands.count):
-            key = (band, signature[band * bands.rows : (band + 1) * bands.rows].tobytes())
-            j = first_in_band.setdefault(key, i)
-            if j != i and np.mean(read[j] == signature) >= SAME:
-                _join(leader, i, j)
-    return np.asarray([_find(leader, i) for i in range(len(signatures))], np.intp)
+    met = [_first_alike(band) for band in np.split(read, bands.count, axis=1)]
+    pairs = np.unique(np.concatenate([first * count + np.arange(count) for first in met]))
+    one, other = np.divmod(pairs, count)
+    same = _share_enough(read, one, other)
+    edges = (np.ones(int(same.sum()), np.bool_), (one[same], other[same]))
+    _, group = connected_components(coo_array(edges, shape=(count, count)), directed=False)
+    _, first, number = np.unique(group, return_index=True, return_inverse=True)
+    return first[number].astype(np.intp)
+
+
+def _first_alike(band: Signatures) -> Indices:
+    """Return [n] the index of the first row that is like each.
+
+    Args:
+        band: [n, r] hashes of 32 bits.
+    """
+    number = np.zeros(len(band), np.uint64)
+    for column in band.T:  # a number for what was read so far, and the next hash: 64 bits
+        _, first, which = np.unique(
+            number << np.uint64(32) | column, return_index=True, return_inverse=True
+        )
+        number = which.astype(np.uint64)
+    return first[which]
+
+
+def _share_enough(signatures: Signatures, one: Indices, other: Indices) -> npt.NDArray[np.bool_]:
+    """Say of each pair of texts whether they share so many of their pairs of words."""
+    same: npt.NDArray[np.bool_] = one == other
+    to_compare = np.flatnonzero(~same)
+    for at in np.array_split(to_compare, len(to_compare) // AT_ONCE + 1):
+        agree = signatures[one[at]] == signatures[other[at]]
+        same[at] = agree.mean(axis=1) >= SAME
+    return same
 
 
 def exact_key(text: str) -> str:
@@ -113,15 +143,3 @@ def _random(count: int, seed: int) -> Signature:
 
 _MULTIPLIERS: Final = _random(FINE.hashes, 1) | np.uint64(1)
 _SHIFTS: Final = _random(FINE.hashes, 2)
-
-
-def _find(leader: list[int], i: int) -> int:
-    while leader[i] != i:
-        leader[i] = leader[leader[i]]  # path halving keeps the walk short
-        i = leader[i]
-    return i
-
-
-def _join(leader: list[int], i: int, j: int) -> None:
-    a, b = sorted((_find(leader, i), _find(leader, j)))
-    leader[b] = a

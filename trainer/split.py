@@ -156,7 +156,9 @@ class _Near:
         signatures = duplicates.signatures([*apart, *texts])
         among_all = duplicates.joined(signatures)
         alone = signatures[: len(apart) + candidates]
-        among_candidates = duplicates.joined(alone)
+        among_candidates = among_all  # where there are no others
+        if len(alone) < len(signatures):
+            among_candidates = duplicates.joined(alone)
         dealt = duplicates.joined(alone, duplicates.SETTLED)
         ends = np.cumsum([len(of_file) for of_file in evaluation_texts.values()])
         files = zip(evaluation_texts, np.split(among_all[: len(apart)], ends)[:-1], strict=True)

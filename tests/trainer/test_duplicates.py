@@ -1,8 +1,11 @@
 """Near duplicates are found, and texts that merely share words are not."""
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from trainer.duplicates import groups
+from trainer.duplicates import SAME, SETTLED, Signatures, groups, joined
 
 TEXT = (
     "the new section on the history of the harbour reads well, but the second paragraph still "
@@ -50,3 +53,27 @@ def test_no_texts_make_no_groups() -> None:
 def test_texts_without_a_letter_are_the_same_only_if_all_their_signs_are() -> None:
     """Else one emoji that is held out would take all others out of the training."""
     assert groups(["!!!", "😀", "???", "😀", "\ud83d"]).tolist() == [0, 1, 2, 1, 4]
+
+
+@given(
+    arrays(
+        np.uint64,
+        st.tuples(st.integers(0, 12), st.just(SETTLED.hashes)),
+        elements=st.integers(0, 1),
+        fill=st.integers(0, 1),
+    )
+)
+def test_each_text_is_compared_with_the_first_that_agrees_with_it_in_a_band(
+    signatures: Signatures,
+) -> None:
+    """Written out pair by pair; hashes of one bit agree often, and in part."""
+    leader = list(range(len(signatures)))
+    for band in range(SETTLED.count):
+        part = signatures[:, band * SETTLED.rows : (band + 1) * SETTLED.rows]
+        for i, row in enumerate(part):
+            j = next(j for j, before in enumerate(part) if (before == row).all())
+            if (signatures[i] == signatures[j]).mean() >= SAME:
+                one, other = sorted((leader[i], leader[j]))
+                leader = [one if each == other else each for each in leader]
+
+    assert joined(signatures, SETTLED).tolist() == leader
