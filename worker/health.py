@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -24,7 +24,7 @@ Trouble = Callable[[], list[str]]  # what is wrong now; nothing when all is well
 
 
 class Health:
-    """Serves until the process ends.
+    """Holds its port from the first; serves, once told to, until the process ends.
 
     Args:
         host: address to listen on.
@@ -76,4 +76,8 @@ class Health:
                 "set TIDEGATE_HEALTH__PORT to a free one, or to 0",
             ) from error
         self.port = int(self._server.server_address[1])
+
+    def serve(self) -> Self:
+        """Answer; who asked before has waited."""
         Thread(target=self._server.serve_forever, name="health", daemon=True).start()
+        return self

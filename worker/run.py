@@ -54,12 +54,13 @@ def run_worker(settings: Settings) -> None:
         settings.bundle, allow_unsigned=settings.allow_unsigned, key=settings.bundle_key
     )
     policies = load_policies(settings.policy, bundle.manifest)
+    health = open_health(shared, shared.metrics, shared.readiness.troubles)
     check_topics(settings, admin_client(settings))
     judge = Judge(bundle.manifest, policies, settings.topics)
     publish = publisher(shared, judge)  # ends what a predecessor left open, before the model loads
     tokenise = tokeniser(bundle, settings)
     with _scorer(bundle, settings, tokenise, shared.pulse) as score:  # before any thread
-        health = serve_health(shared, shared.metrics, shared.readiness.troubles)
+        health.serve()
         log.info(
             "worker started",
             bundle=bundle.manifest.name,
@@ -124,8 +125,8 @@ def publisher(
     return publish
 
 
-def serve_health(shared: Shared, exposed: Exposed, troubles: Trouble) -> Health:
-    """Open the port for probes and Prometheus.
+def open_health(shared: Shared, exposed: Exposed, troubles: Trouble) -> Health:
+    """Open the port for probes and Prometheus: nobody is answered there yet.
 
     Args:
         shared: its pulse says whether the process lives.

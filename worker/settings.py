@@ -4,6 +4,7 @@ From the environment (`TIDEGATE_` and `__` between levels), over a TOML file, un
 Durations are in seconds (`_s`), sizes in bytes, messages, tokens or characters as named.
 """
 
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -332,6 +333,17 @@ Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 OtherLanguage = Literal["judge", "hold", "refuse"]
 
 
+def _in_json(value: Any) -> Any:
+    """Read what the environment can only say in JSON; a settings file has a table for it."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError('expected JSON, as in {"gaming": "hold"}') from None
+
+
+ByCommunity = Annotated[dict[str, OtherLanguage], NoDecode, BeforeValidator(_in_json)]
+
+
 # A scheme, a host by name or address, perhaps a port, perhaps a path.
 PUBLIC_URL: Final = re.compile(
     r"https?://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?(/[^\s?#\\]*)?", re.IGNORECASE
@@ -381,7 +393,7 @@ class ApiSettings(Section):
         description="What becomes of a comment that is surely in another language: judge, hold "
         "(for a person), or refuse.",
     )
-    other_languages_in: dict[str, OtherLanguage] = Field(
+    other_languages_in: ByCommunity = Field(
         default_factory=dict, description='By community, as JSON: {"gaming": "hold"}.'
     )
     unknown_attributes: Literal["refuse", "leave_out"] = Field(

@@ -152,7 +152,7 @@ def test_the_settings_of_the_image_are_settings_of_a_worker(
 def test_the_health_check_tells_a_live_worker_from_a_stuck_and_an_absent_one() -> None:
     """It is run as it stands, against the real health port, past a proxy that leads nowhere."""
     troubles: list[str] = []
-    health = Health("127.0.0.1", 0, Metrics(), lambda: troubles, lambda: ["not ready"])
+    health = Health("127.0.0.1", 0, Metrics(), lambda: troubles, lambda: ["not ready"]).serve()
 
     assert check_health(health.port) == 0
 

@@ -36,7 +36,7 @@ from worker.judge import Judge
 from worker.pipeline import Rooms, run
 from worker.policies import load_policies
 from worker.prepare import Prepare
-from worker.run import heed_signals, publisher, serve_health
+from worker.run import heed_signals, open_health, publisher
 from worker.scoring.careful import careful
 from worker.scoring.scorer import Scorer
 from worker.scoring.time_limit import within
@@ -115,7 +115,7 @@ def main() -> None:
     publish = publisher(shared, judge, make)
     log.info(
         "worker started",
-        health_port=serve_health(shared, shared.metrics, shared.readiness.troubles).port,
+        health_port=open_health(shared, shared.metrics, shared.readiness.troubles).serve().port,
     )
     device = StubDevice(
         points,

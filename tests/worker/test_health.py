@@ -15,7 +15,7 @@ from rig.make import make_judged, make_record, make_shared, value_of
 from schemas.errors import SettingsError
 from worker.health import Health
 from worker.metrics import Metrics
-from worker.run import serve_health
+from worker.run import open_health
 from worker.settings import HealthSettings, Settings
 from worker.shared import Shared, Stop
 
@@ -37,7 +37,7 @@ def serve() -> Callable[[list[str], list[str]], int]:
     """Give a server of such troubles; it ends with the process."""
 
     def serve(not_live: list[str], not_ready: list[str]) -> int:
-        return Health(HOST, 0, Metrics(), lambda: not_live, lambda: not_ready).port
+        return Health(HOST, 0, Metrics(), lambda: not_live, lambda: not_ready).serve().port
 
     return serve
 
@@ -80,7 +80,7 @@ def a_worker(stuck_after_s: float = 60) -> tuple[Shared, int]:
     """Return what a worker's threads share, and the port of its health."""
     health = HealthSettings(port=0, stuck_after_s=stuck_after_s)
     shared = Shared(Settings(health=health), Stop(1))
-    return shared, serve_health(shared, shared.metrics, shared.readiness.troubles).port
+    return shared, open_health(shared, shared.metrics, shared.readiness.troubles).serve().port
 
 
 def test_a_thread_that_does_not_turn_fails_liveness(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_a_worker_without_its_coordinator_is_not_ready_whatever_else_it_reaches(
 def test_metrics_count_what_was_published() -> None:
     """By action, label and reason, from closed sets; no community, no id, no word."""
     shared = make_shared()
-    port = Health(HOST, 0, shared.metrics, list, list).port
+    port = Health(HOST, 0, shared.metrics, list, list).serve().port
     window = make_judged(
         [
             make_record(0, value_of("qxzqxz", community="qxzcommunity")),

@@ -375,6 +375,14 @@ def test_what_would_never_hold_is_refused(
         load_settings()
 
 
+def test_what_must_be_json_and_is_not_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its whole name, with an example."""
+    monkeypatch.setenv("TIDEGATE_API__OTHER_LANGUAGES_IN", "gaming=hold")
+
+    with pytest.raises(SettingsError, match="TIDEGATE_API__OTHER_LANGUAGES_IN: expected JSON"):
+        load_settings()
+
+
 def test_origins_are_taken_as_browsers_send_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a port or without, of an extension, or all of them."""
     origins = ("https://forum.example", "http://[::1]:8080", "chrome-extension://abcdefgh", "*")

@@ -43,6 +43,20 @@ Treatment = Literal["judge", "hold", "refuse"]
 NOT_JUDGED: Final[Mapping[Treatment, Status]] = {"hold": Status.HELD, "refuse": Status.REFUSED}
 
 
+def refuse_scale(scale: str | None, manifest: BundleManifest) -> None:
+    """Refuse to start with a scale that the bundle has no map to.
+
+    Raises:
+        SettingsError: see above.
+    """
+    if scale not in (None, OWN) and scale not in manifest.score_maps:
+        raise SettingsError(
+            f"TIDEGATE_API__SCALE is {scale}: bundle `{manifest.name}` has maps to "
+            f"{', '.join(manifest.score_maps) or 'no other scale'}",
+            "leave it out, or add a map: `tidegate evaluate --write`",
+        )
+
+
 @dataclass(frozen=True)
 class Api:
     """The calls. Every one may raise ApiError.
@@ -68,20 +82,6 @@ class Api:
     figures: Figures
     publisher: Publisher | None = None
     feedback: str = "feedback"
-
-    def __post_init__(self) -> None:
-        """Refuse a scale that the bundle has no map to.
-
-        Raises:
-            SettingsError: see above.
-        """
-        scale = self.settings.scale
-        if scale not in (None, OWN) and scale not in self.manifest.score_maps:
-            raise SettingsError(
-                f"TIDEGATE_API__SCALE is {scale}: bundle `{self.manifest.name}` has maps to "
-                f"{', '.join(self.manifest.score_maps) or 'no other scale'}",
-                "leave it out, or add a map: `tidegate evaluate --write`",
-            )
 
     # -- Perspective's calls
 

@@ -1,5 +1,6 @@
 """The routes: which address leads to which call, and what is checked on the way."""
 
+from asyncio import CancelledError
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from math import ceil
@@ -19,7 +20,7 @@ from worker.api.api import Api
 from worker.api.bodies import parsed
 from worker.api.bounded_body import body_of
 from worker.api.discovery import METHODS, VERSION, discovery, schemas
-from worker.api.errors import STATUS, ApiError
+from worker.api.errors import STATUS, ApiError, the_server_stops
 from worker.api.keys import Key, Keys
 from worker.api.lines import answered_lines, lines_of
 from worker.api.openapi import completed, described
@@ -150,7 +151,7 @@ class Routes:
     async def score(self, request: Request, key: Key) -> Response:
         """Our own: one comment or many, or a stream of them as JSON Lines."""
         scale, trace = request.query_params.get("scale"), _trace_of(request)
-        if request.headers.get("content-type", "").partition(";")[0].strip() in LINES:
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() in LINES:
             self._api.map_to(scale)
             ours = self._api.settings
             lines = lines_of(request.stream(), ours.body_bytes, min(ours.comments, ours.batch))
@@ -195,6 +196,9 @@ class Routes:
                 code, response = refused.code, self._error(refused)
             except ClientDisconnect:  # nobody reads this
                 code, response = 400, Response(status_code=400)
+            except CancelledError:  # by the server's end only; who asked is to ask another
+                stopping = the_server_stops()
+                code, response = stopping.code, self._error(stopping)
             finally:
                 figures.answers.labels(name, str(code)).inc()
                 figures.seconds.labels(name).observe(monotonic() - began)

@@ -1,6 +1,7 @@
 """Bodies of requests to models: JSON, as hostile as it comes."""
 
 import re
+from codecs import BOM_UTF8
 from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -25,6 +26,7 @@ def parsed(model: type[Body], body: bytes) -> Body:
         ApiError: it is no JSON, or not of this form; the field is named and nothing quoted.
     """
     try:
+        body = body.removeprefix(BOM_UTF8)  # Windows' shells write one
         return model.model_validate_json(repaired(body) if body.strip() else b"{}")
     except ValidationError as error:
         raise _refusal(error) from None  # pydantic's own text may quote

@@ -21,7 +21,7 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from schemas.comment import CommentEvent
-from worker.api.errors import ApiError
+from worker.api.errors import ApiError, the_server_stops
 from worker.api.pace import Pace
 from worker.api.rooms import Answer
 from worker.begun import Begun
@@ -218,7 +218,7 @@ class Desk:
         weights = [self._pace.weight(comment.text) for comment in comments]
         with self._changed:
             if self._closed:
-                raise ApiError(503, "The server is stopping.", retry_after_s=1)
+                raise the_server_stops()
             each_s = [self._pace.seconds(weight) for weight in weights]
             takes_s = sum(each_s)
             if len(comments) > 1 and takes_s > within_s:

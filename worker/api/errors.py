@@ -71,3 +71,8 @@ class ApiError(Exception):
 def invalid(message: str, error_type: str = "INVALID_REQUEST", **more: Any) -> ApiError:
     """Return the error of a request that is wrong in itself."""
     return ApiError(400, message, error_type, more)
+
+
+def the_server_stops() -> ApiError:
+    """Return the error of a request that comes, or is still unanswered, at the server's end."""
+    return ApiError(503, "The server is stopping.", retry_after_s=1)

@@ -5,6 +5,7 @@ again later, a stream is read more slowly.
 """
 
 import asyncio
+from asyncio import CancelledError
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ import orjson
 
 from worker.api.api import Api
 from worker.api.bodies import parsed
-from worker.api.errors import ApiError, invalid
+from worker.api.errors import ApiError, invalid, the_server_stops
 from worker.api.keys import Key
 from worker.api.scoring import CommentToScore, Result
 from worker.trace import Trace
@@ -47,16 +48,25 @@ async def lines_of(
 async def answered_lines(
     api: Api, key: Key, lines: AsyncIterator[Sequence[Line]], scale: str | None, trace: Trace
 ) -> AsyncIterator[bytes]:
-    """Yield a line for each line that is not empty: a result, or what was wrong with it."""
-    async for some in lines:
-        read = [(number, _read(line)) for number, line in some if line is None or line.strip()]
-        comments = [found for _, found in read if isinstance(found, CommentToScore)]
-        results = iter(await _patiently(api, key, comments, scale, trace))
-        answers = [
-            _shown(found if isinstance(found, ApiError) else next(results), number)
-            for number, found in read
-        ]
-        yield b"".join(orjson.dumps(answer) + b"\n" for answer in answers)
+    """Yield a line for each line that is not empty: a result, or what was wrong with it.
+
+    When the server ends before the stream does, the last line says from which line on there are
+    no answers.
+    """
+    answered = 0
+    try:
+        async for some in lines:
+            read = [(number, _read(line)) for number, line in some if line is None or line.strip()]
+            comments = [found for _, found in read if isinstance(found, CommentToScore)]
+            results = iter(await _patiently(api, key, comments, scale, trace))
+            answers = [
+                _shown(found if isinstance(found, ApiError) else next(results), number)
+                for number, found in read
+            ]
+            yield b"".join(orjson.dumps(answer) + b"\n" for answer in answers)
+            answered = some[-1][0]
+    except CancelledError:  # by the server's end only, when its time to drain is over
+        yield orjson.dumps(_shown(the_server_stops(), answered + 1)) + b"\n"
 
 
 def _read(line: bytes | None) -> CommentToScore | ApiError:

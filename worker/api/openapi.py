@@ -60,6 +60,7 @@ EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
 KEYS: Final = {
     "key": {"type": "apiKey", "in": "query", "name": "key"},
     "header": {"type": "apiKey", "in": "header", "name": "X-Goog-Api-Key"},
+    "bearer": {"type": "http", "scheme": "bearer"},
 }
 
 

@@ -13,8 +13,9 @@ import uvicorn
 
 from schemas.comment import CommentEvent
 from schemas.errors import ScoringError, SettingsError, TidegateError
-from worker.api.api import Api
+from worker.api.api import Api, refuse_scale
 from worker.api.application import application
+from worker.api.connection import Connection
 from worker.api.desk import Desk
 from worker.api.figures import Figures
 from worker.api.keys import Keys
@@ -29,7 +30,7 @@ from worker.judge import Judge
 from worker.policies import Policies, load_policies
 from worker.prepare import Prepare
 from worker.pulse import Pulse
-from worker.run import heed_signals, serve_health, tokeniser
+from worker.run import heed_signals, open_health, tokeniser
 from worker.scoring.load import load_scorer
 from worker.scoring.time_limit import each_within
 from worker.settings import ApiSettings, Settings
@@ -61,6 +62,7 @@ def run_api(settings: Settings) -> None:
         settings.bundle, allow_unsigned=settings.allow_unsigned, key=settings.bundle_key
     )
     policies = load_policies(settings.policy, bundle.manifest)
+    refuse_scale(settings.api.scale, bundle.manifest)
     keys = Keys(settings.api.keys)
     _look_at_certificate(settings.api)
     listening = _listen(settings.api.host, settings.api.port)
@@ -74,6 +76,7 @@ def run_api(settings: Settings) -> None:
 
     figures = Figures()
     publisher = _publisher(shared, figures, failed) if settings.api.publish != "no" else None
+    health = open_health(shared, figures, publisher.troubles if publisher else list)
     rooms, overlap = _rooms(shared, bundle, policies)  # before any thread
     pace = _pace(rooms, settings.limits.pieces * bundle.manifest.max_length)
     shared.pulse.rest()  # this thread has no more to say: what follows is the server's
@@ -90,7 +93,7 @@ def run_api(settings: Settings) -> None:
         publisher,
         settings.topics.feedback,
     )
-    health = serve_health(shared, figures, publisher.troubles if publisher else list)
+    health.serve()
     desk.open()
     if publisher:
         publisher.open()
@@ -156,7 +159,7 @@ def _server(settings: Settings, api: Api, keys: Keys, shared: Shared) -> Server:
     ours = settings.api
     config = uvicorn.Config(
         application(api, keys),
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="off",
         access_log=False,  # an address may hold a key

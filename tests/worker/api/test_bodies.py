@@ -33,6 +33,11 @@ def test_what_nobody_knows_is_passed_over() -> None:
     assert parsed(AnalyzeRequest, body).requested_attributes == {"THREAT": None}
 
 
+def test_a_byte_order_mark_is_none_of_the_json() -> None:
+    """Windows' shells write one."""
+    assert parsed(ScoreRequest, b'\xef\xbb\xbf{"text": "a"}').text == "a"
+
+
 @pytest.mark.parametrize("body", [b"", b" \n"])
 def test_no_body_is_an_empty_message(body: bytes) -> None:
     """What is missing from it is said then."""

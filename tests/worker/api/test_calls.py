@@ -10,10 +10,10 @@ import pytest
 
 import worker.api.bounded_body
 from rig.asked import Answered, asked
-from rig.stub import stub_scores
+from rig.stub import stub_manifest, stub_scores
 from schemas.errors import SettingsError
 from schemas.labels import LABELS
-from worker.api.api import Api
+from worker.api.api import Api, refuse_scale
 from worker.api.application import ANALYZE, SUGGEST, Application
 from worker.api.desk import Desk
 from worker.api.language import LanguageDetector
@@ -282,7 +282,7 @@ def test_scores_are_on_the_scale_that_is_set_or_asked_for(make: Make) -> None:
         "Unknown scale; known are: bundle, perspective",
     )
     with pytest.raises(SettingsError, match="TIDEGATE_API__SCALE is fahrenheit"):
-        make(scale="fahrenheit")
+        refuse_scale("fahrenheit", stub_manifest())
 
 
 # -- languages
@@ -580,6 +580,17 @@ def test_every_example_of_the_openapi_document_works(make: Make) -> None:
             assert asked(app, path, example["value"]).code == 200
             tried += 1
     assert tried == 5
+
+
+def test_the_openapi_document_says_how_a_key_is_given(make: Make) -> None:
+    """Each way by which one is taken."""
+    document = asked(make(), "/openapi.json", method="GET").json
+
+    ways = document["components"]["securitySchemes"].values()
+
+    assert {way.get("name") or way["scheme"] for way in ways} == {"key", "X-Goog-Api-Key", "bearer"}
+    for methods in document["paths"].values():
+        assert {} in methods["post"]["security"]  # a server without keys lets everybody in
 
 
 def test_pages_of_other_origins_may_ask_only_if_the_operator_says_so(make: Make) -> None:

@@ -13,20 +13,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from rig.api_server import ApiServer, api_server
+from rig.certificates import write_certificate
 from rig.prefix_proxy import PrefixProxy, prefix_proxy
 
 # Clients are installed within the first test that needs them.
@@ -62,26 +57,6 @@ def write_keys(folder: Path) -> Path:
     return file
 
 
-def write_certificate(folder: Path) -> tuple[Path, Path]:
-    """Return a certificate in the name of Perspective's host, signed by itself, and its key."""
-    ours = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
-    now, day = datetime.now(UTC), timedelta(days=1)
-    made = (
-        x509.CertificateBuilder(name, name, ours.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - day)
-        .not_valid_after(now + day)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .sign(ours, hashes.SHA256())
-    )
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    certificate.write_bytes(made.public_bytes(Encoding.PEM))
-    key.write_bytes(ours.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return certificate, key
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """One server for all clients that can be told where it is."""
@@ -108,7 +83,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefixProxy]:
 def instead(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A server in the place of Perspective's host: the environment that leads clients to it."""
     folder = tmp_path_factory.mktemp("instead")
-    certificate, key = write_certificate(folder)
+    certificate, key = write_certificate(folder, HOST)
     with api_server(
         folder,
         TIDEGATE_API__KEYS=write_keys(folder),

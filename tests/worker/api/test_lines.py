@@ -29,6 +29,15 @@ def busy(times: int) -> Callable[..., Any]:
     return judged
 
 
+def test_a_media_type_is_known_in_any_case(make: Callable[..., Application]) -> None:
+    """As HTTP has it."""
+    headers = {"content-type": "Application/JSONL; charset=utf-8"}
+
+    answered = asked(make(), "/v1/score", b'{"text": "a"}\n{"text": "b"}\n', headers=headers)
+
+    assert len(answered.body.splitlines()) == 2
+
+
 def test_a_line_that_waits_is_charged_to_its_key_once(
     make: Callable[..., Application], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from hashlib import sha256
 from http.client import HTTPConnection
@@ -16,10 +16,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from rig.api_server import ApiServer, api_server
+from rig.certificates import write_certificate
 from rig.stream import eventually
 
+TLS = ("TIDEGATE_API__TLS_CERTIFICATE", "TIDEGATE_API__TLS_KEY")
 TEXT = "You are a stupid idiot and everybody knows it."
 
 
@@ -157,6 +160,36 @@ def test_a_signal_ends_it_in_good_order(number: signal.Signals, tmp_path: Path) 
     assert answers == [200]
 
 
+def test_what_is_unanswered_at_the_servers_end_is_told_so(tmp_path: Path) -> None:
+    """A stream learns from which line on; nothing looks like a fault of ours in the log."""
+    stream, slow = b'{"text": "%b"}\n' % TEXT.encode(), b'{"text":'
+    with api_server(tmp_path, TIDEGATE_PUBLISH__DRAIN_S=1) as server, ExitStack() as opened:
+        lines, body = (
+            opened.enter_context(closing(HTTPConnection(urlsplit(server.url).netloc, timeout=60)))
+            for _ in range(2)
+        )
+        for connection, kind in ((lines, "application/jsonl"), (body, "application/json")):
+            connection.putrequest("POST", "/v1/score")
+            connection.putheader("content-type", kind)
+            connection.putheader("content-length", "1000")
+            connection.endheaders()
+        lines.send(stream)
+        body.send(slow)
+        answer = lines.getresponse()
+        assert json.loads(answer.readline())["status"] == "scored"
+        server.process.send_signal(signal.SIGTERM)
+
+        (last,) = answer.read().splitlines()
+        refused = body.getresponse()
+        error = json.loads(refused.read())["error"]
+
+        assert server.process.wait(60) == 0
+        said = json.loads(last)
+        assert (said["line"], said["error"]["code"]) == (2, 503)
+        assert (refused.status, error["message"]) == (503, "The server is stopping.")
+        assert "Traceback" not in server.said
+
+
 def _waits(server: ApiServer) -> bool:
     metrics = get(f"{server.health_url}/metrics")[1]
     return "tidegate_api_waits_seconds 0.0\n" not in metrics
@@ -177,28 +210,49 @@ def test_neither_keys_nor_texts_are_logged(tmp_path: Path) -> None:
             assert secret not in server.said
 
 
-def test_a_port_in_use_is_named_before_anything_is_loaded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("setting", ["TIDEGATE_API__PORT", "TIDEGATE_HEALTH__PORT"])
+def test_a_port_in_use_is_named_before_anything_is_loaded(setting: str, tmp_path: Path) -> None:
     """Not after the model."""
-    with (
-        closing(socket.create_server(("127.0.0.1", 0))) as taken,
-        pytest.raises(AssertionError, match="cannot be opened") as failed,
-        api_server(tmp_path, TIDEGATE_API__PORT=taken.getsockname()[1]),
-    ):
-        pass
-    assert "TIDEGATE_API__PORT" in str(failed.value)
-    assert "engine ready" not in str(failed.value)
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        said = refused(tmp_path, **{setting: taken.getsockname()[1]})
+
+    assert "cannot be opened" in said
+    assert setting in said
+
+
+def test_a_scale_that_the_bundle_has_no_map_to_is_named_before_anything_is_loaded(
+    tmp_path: Path,
+) -> None:
+    """With those that it has."""
+    said = refused(tmp_path, TIDEGATE_API__SCALE="fahrenheit")
+
+    assert "TIDEGATE_API__SCALE is fahrenheit" in said
+    assert "perspective" in said
 
 
 def test_a_certificate_that_is_none_is_named_before_anything_is_loaded(tmp_path: Path) -> None:
     """Not by a traceback of the server, when all else is ready."""
     (tmp_path / "junk.pem").write_text("no certificate")
-    files = dict.fromkeys(
-        ("TIDEGATE_API__TLS_CERTIFICATE", "TIDEGATE_API__TLS_KEY"), tmp_path / "junk.pem"
-    )
-    with (
-        pytest.raises(AssertionError, match="TIDEGATE_API__TLS_CERTIFICATE") as failed,
-        api_server(tmp_path, **files),
-    ):
+
+    said = refused(tmp_path, **dict.fromkeys(TLS, tmp_path / "junk.pem"))
+
+    assert "TIDEGATE_API__TLS_CERTIFICATE" in said
+
+
+def test_a_key_with_a_password_is_refused_and_nobody_is_asked_for_it(tmp_path: Path) -> None:
+    """A prompt in a container waits for good."""
+    certificate, key = write_certificate(tmp_path, "localhost", BestAvailableEncryption(b"wave"))
+
+    said = refused(tmp_path, **dict(zip(TLS, (certificate, key), strict=True)))
+
+    assert "its key without a password" in said
+
+
+def refused(folder: Path, **environment: object) -> str:
+    """Return what a server says that does not start, and has not loaded the model."""
+    with pytest.raises(AssertionError) as failed, api_server(folder, **environment):
         pass
-    assert "Traceback" not in str(failed.value)
-    assert "engine ready" not in str(failed.value)
+    said = str(failed.value)
+    assert "Traceback" not in said
+    assert "engine ready" not in said
+    return said
