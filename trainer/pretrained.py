@@ -1,5 +1,7 @@
 """What transformers loads by folder or name, without running code of a model's."""
 
+import re
+from pathlib import Path
 from typing import Any, Final
 
 from huggingface_hub.errors import StrictDataclassError
@@ -9,6 +11,8 @@ from transformers import AutoTokenizer
 from transformers.utils import logging
 
 from schemas.errors import TrainingError
+
+HUB_NAME: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 _ERRORS: Final = (
     OSError,
@@ -33,6 +37,7 @@ def pretrained(auto: Any, reference: str, called: str, give: str, **settings: An
     Raises:
         TrainingError: it cannot be loaded.
     """
+    _refuse_no_folder(reference, called, give)
     # it reports a fresh head as if something were missing, and its logging has no types
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -56,3 +61,14 @@ def fast_tokenizer(reference: str, called: str, give: str) -> Tokenizer:
             f"{called}: it has no fast tokeniser", "choose one that has tokenizer.json"
         )
     return tokenizer
+
+
+def _refuse_no_folder(reference: str, called: str, give: str) -> None:
+    """Say at once that a folder is missing: the hub would be asked for it, for half a minute."""
+    path = Path(reference)
+    if path.is_dir():
+        return
+    lies_somewhere = reference.startswith(".") or (len(path.parts) > 1 and path.parent.is_dir())
+    if path.exists() or lies_somewhere or not HUB_NAME.fullmatch(reference):
+        what = "it is a file" if path.is_file() else "there is no such folder"
+        raise TrainingError(f"{called} cannot be loaded: {what}", give)

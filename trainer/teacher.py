@@ -88,7 +88,8 @@ def refuse_out(out: Path, read: Sequence[Path]) -> None:
     """Look whether a teacher may be written to `out`, before hours go into making one.
 
     Raises:
-        TrainingError: it has another ending, is there already, or lies in no folder.
+        TrainingError: it has another ending, is there already, or lies in no folder that can be
+            written.
     """
     if not out.name.endswith((*JSON_LINES, PARQUET)):
         raise TrainingError(
@@ -99,6 +100,13 @@ def refuse_out(out: Path, read: Sequence[Path]) -> None:
         raise TrainingError(f"{out} is {what}", "choose another --out, or take it away")
     if not out.parent.is_dir():
         raise TrainingError(f"{out.parent} is no folder", "make it, or choose another --out")
+    try:
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise TrainingError(
+            f"{out.parent} cannot be written: {error.strerror}", "choose another --out"
+        ) from error
 
 
 def write_teacher(out: Path, texts: Sequence[str], scores: Floats, held_out: str | None) -> None:

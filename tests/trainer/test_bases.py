@@ -200,6 +200,30 @@ def test_a_base_that_is_damaged_is_named(
         load_model(str(base), LABELS)
 
 
+@pytest.mark.parametrize(
+    ("base", "says"),
+    [
+        ("", "--base is empty"),
+        ("no-such", "there is no such folder"),
+        ("no/such/folder", "there is no such folder"),
+        ("./no-such", "there is no such folder"),
+        ("base.zip", "it is a file"),
+    ],
+)
+def test_a_folder_that_is_not_there_is_not_looked_for_on_the_hub(
+    base: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That takes half a minute where there is no way to it, and ends in words about tokens."""
+    (tmp_path / "base.zip").touch()
+    monkeypatch.chdir(tmp_path)
+    given = str(tmp_path / base) if base == "no-such" else base
+
+    with pytest.raises(TrainingError, match=says) as refused:
+        load_model(given, LABELS)
+
+    assert "a name on the hub" in str(refused.value.hint)
+
+
 def test_a_tokeniser_of_more_words_than_the_model_has_is_refused(tiny_base: Path) -> None:
     """The first rare word would end the training, hours later."""
     tokenizer, model = clean_tokenizer(str(tiny_base)), load_model(str(tiny_base), LABELS)

@@ -10,6 +10,7 @@ import pytest
 from schemas.bundle import read_manifest, verify
 from schemas.errors import CommentsFileError, TrainingError
 from trainer import graph
+from trainer.alone import LOCK, alone_in
 from trainer.command import train
 from trainer.data import LabelledFile
 from trainer.fit import CHECKPOINTS
@@ -40,7 +41,7 @@ def test_twenty_steps_on_the_real_file_make_a_bundle(
     assert printed.out == ""
     assert "threat" in printed.err
     beside = {path.name for path in (tmp_path / "out.run").iterdir()}
-    assert beside == {"data.json", "data.md", "data.png", "tensorboard"}
+    assert beside == {".lock", "data.json", "data.md", "data.png", "tensorboard"}
 
 
 def test_a_length_that_the_base_cannot_take_is_refused_with_both_numbers(
@@ -138,6 +139,45 @@ def test_checkpoints_are_dropped_for_a_fresh_run_only_once_it_can_begin(
         train([LabelledFile(tmp_path / "no.csv")], tmp_path / "out", str(tiny_base), fresh=True)
 
     assert kept.is_dir()
+
+
+def test_two_runs_do_not_share_a_folder(made_file: Path, tiny_base: Path, tmp_path: Path) -> None:
+    """Each would drop and go on from the other's checkpoints; what the first has stays."""
+    out, kept = tmp_path / "out", tmp_path / "out.run" / CHECKPOINTS / "step-5"
+    kept.mkdir(parents=True)
+
+    with (
+        alone_in(tmp_path / "out.run"),
+        pytest.raises(TrainingError, match=r"another run works in .*out\.run") as refused,
+    ):
+        train([LabelledFile(made_file)], out, str(tiny_base), max_length=48, fresh=True)
+
+    assert "--out" in str(refused.value.hint)
+    assert [path.name for path in (tmp_path / "out.run").iterdir() if path.name != LOCK] == [
+        CHECKPOINTS
+    ]
+    assert kept.is_dir()
+
+
+def test_a_run_that_was_killed_keeps_no_other_out(tmp_path: Path) -> None:
+    """Its lock stays as a file, and is nobody's."""
+    with alone_in(tmp_path / "out.run"):
+        pass
+    assert (tmp_path / "out.run" / LOCK).is_file()
+
+    with alone_in(tmp_path / "out.run"):
+        pass
+
+
+def test_a_run_whose_folder_cannot_be_made_names_it(tmp_path: Path) -> None:
+    """A file lies in its place."""
+    (tmp_path / "out.run").touch()
+
+    with (
+        pytest.raises(TrainingError, match=r"out\.run cannot be written: File exists"),
+        alone_in(tmp_path / "out.run"),
+    ):
+        pass
 
 
 def test_a_run_whose_bundle_could_not_be_written_is_not_trained_again(

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -225,6 +226,39 @@ def test_rows_without_a_known_label_are_for_unlabelled_files(tmp_path: Path) -> 
     with pytest.raises(TrainingError, match=r"a\.csv, line 3: no label is known"):
         read_files([path])
     assert read_texts([path]) == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        ("Comment_Text,toxic", "the column 'Comment_Text' is not read, comment_text would be"),
+        ("id, text,toxic", "the column ' text' is not read, text would be"),
+        ("comment_text;toxic", "part its columns by commas, not by semicolons"),
+        ("comment_text\ttoxic", "part its columns by commas, not by tabs"),
+    ],
+)
+def test_a_header_that_is_nearly_right_is_told_what_it_lacks(
+    header: str, says: str, tmp_path: Path
+) -> None:
+    """As spreadsheets write it."""
+    row = re.sub(r"[\w ]+", REMARK, header)
+    path = written(tmp_path, "sheet.csv", f"{header}\n{row}\n")
+
+    with pytest.raises(CommentsFileError) as refused:
+        read_files([path])
+
+    assert says in f"{refused.value}: {refused.value.hint}"
+
+
+def test_a_file_kept_for_judging_that_cannot_be_read_says_why_it_is(tmp_path: Path) -> None:
+    """Nobody named it: it lies beside one that was named."""
+    path = written(tmp_path, "mine.csv", f"text,toxic\n{REMARK},1\n")
+    written(tmp_path, "bias-madlibs-77k.csv", "nothing,of,this\n1,2,3\n")
+
+    with pytest.raises(CommentsFileError, match="for evaluation only") as refused:
+        evaluation_texts([path])
+
+    assert "bias-madlibs-77k.csv" in str(refused.value)
 
 
 def test_a_file_without_a_header_is_refused_without_its_first_comment(tmp_path: Path) -> None:

@@ -98,6 +98,20 @@ def test_the_summary_names_files_labels_leaks_and_conflicts() -> None:
     assert lines[-1] == "one text, two opinions: toxic 10"
 
 
+def test_a_label_that_no_row_has_is_warned_of(tmp_path: Path) -> None:
+    """Nothing can be learnt of it, and no threshold be found: worth a line that stands out."""
+    file = tmp_path / "none.csv"
+    lines = [f"{chr(97 + n % 26) * 3} {chr(97 + n // 26) * 3},{n % 2},0" for n in range(100)]
+    file.write_text("\n".join(["text,toxic,threat", *lines]))
+    rows = read_files([file])
+
+    said = list(summary(data_report([LabelledFile(file)], rows, split_rows(rows, {}, 0))))
+
+    assert [line for line in said if "WARNING" in line] == [
+        "WARNING: threat is set in no row to learn from: it will be found nowhere"
+    ]
+
+
 def test_lengths_are_taken_in_tokens_too_when_there_is_a_tokenizer(
     made_file: Path, tiny_base: Path, tmp_path: Path
 ) -> None:

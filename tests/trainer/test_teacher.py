@@ -111,6 +111,12 @@ def test_a_file_that_is_there_another_ending_and_no_folder_are_refused_at_once(
             refuse_out(out, read)
 
 
+def test_a_folder_that_may_not_be_written_is_named_before_anything_is_scored() -> None:
+    """Of the kernel's, so that root is refused, too."""
+    with pytest.raises(TrainingError, match="/proc cannot be written"):
+        refuse_out(Path("/proc/t.jsonl"), [])
+
+
 @pytest.mark.parametrize(
     ("lines", "says"),
     [
