@@ -124,7 +124,7 @@ def unfinished(out: Path) -> Iterator[Path]:
     """
     out = out.resolve()
     _refuse_other(out)
-    with _errors_of(out), ended_as_by_an_error(), scratch_beside(out) as scratch:
+    with _errors_of(out), ended_as_by_an_error(out), scratch_beside(out) as scratch:
         bundle = scratch / "bundle"
         bundle.mkdir()
         yield scratch

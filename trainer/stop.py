@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
@@ -58,13 +59,18 @@ class Stop:
 
 
 @contextmanager
-def ended_as_by_an_error() -> Iterator[None]:
-    """Let SIGTERM end the process as Ctrl-C does: through every `finally`, which cleans up."""
+def ended_as_by_an_error(out: Path) -> Iterator[None]:
+    """Let SIGTERM end the process as Ctrl-C does: through every `finally`, which cleans up.
+
+    Args:
+        out: what is written meanwhile, for the one who waits for it.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers
         return
 
     def leave(number: int, _: FrameType | None) -> NoReturn:
+        say(f"stopped by {signal.Signals(number).name} before {out} was whole: it is as it was")
         raise SystemExit(128 + number)
 
     before = signal.signal(signal.SIGTERM, leave)

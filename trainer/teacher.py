@@ -157,7 +157,7 @@ def _whole(out: Path) -> Iterator[IO[bytes]]:
     try:
         # made with mode 0600
         with (
-            ended_as_by_an_error(),
+            ended_as_by_an_error(out),
             tempfile.NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}.", delete=False) as f,
         ):
             unfinished = Path(f.name)

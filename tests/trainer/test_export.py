@@ -116,7 +116,9 @@ def test_a_run_that_fails_leaves_what_was_there(bundle: Path, tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
-def test_sigterm_while_a_bundle_is_written_leaves_no_scraps(tmp_path: Path) -> None:
+def test_sigterm_while_a_bundle_is_written_leaves_no_scraps_and_says_so(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """It ends the process by way of what cleans up; before and after it ends it as ever."""
     before = signal.getsignal(signal.SIGTERM)
 
@@ -130,6 +132,7 @@ def test_sigterm_while_a_bundle_is_written_leaves_no_scraps(tmp_path: Path) -> N
 
     assert ended.value.code == 128 + signal.SIGTERM
     assert list(tmp_path.iterdir()) == []
+    assert "stopped by SIGTERM before" in capfd.readouterr().err
     assert signal.getsignal(signal.SIGTERM) is before
 
 
