@@ -109,8 +109,11 @@ class Lines(StreamingResponse):
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
-        """Write; a client that leaves ends the reading of its request, and so this."""
-        with suppress(ClientDisconnect):
+        """Write; a client that leaves ends the reading of its request, and so this.
+
+        So does the server's end, where a client does not read what is written.
+        """
+        with suppress(ClientDisconnect, CancelledError):
             await self.stream_response(send)
 
 
