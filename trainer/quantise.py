@@ -29,7 +29,7 @@ from trainer.lean_int8 import make_lean
 Ids = NDArray[np.int64]
 
 EXAMPLES: Final = 300  # comments from which the scales are taken
-FEW_EXAMPLES: Final = 100  # are enough to show that all of it works
+FEW_EXAMPLES: Final = 50  # are enough to show that all of it works
 FOR_EACH_LABEL: Final = 1 / 12  # of the examples at least, where there are as many
 KEEP_FLOAT: Final = (
     "/first_row/.*",

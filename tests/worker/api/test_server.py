@@ -66,7 +66,7 @@ def test_the_shipped_bundle_answers(server: ApiServer) -> None:
     assert found == pytest.approx(
         {"TOXICITY": result["scores"]["toxic"], "THREAT": result["scores"]["threat"]}, abs=0.01
     )
-    assert headers["x-tidegate-model"].startswith("tide-7/")
+    assert headers["x-tidegate-model"].startswith("tide-10/")
 
 
 def test_many_at_once_get_their_own_answers(server: ApiServer) -> None:
