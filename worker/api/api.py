@@ -98,7 +98,6 @@ class Api:
         in_place = request.text(self.settings.text_bytes)
         text = request.read(in_place)
         labels = self._labels(request)
-        self.desk.must_have_room()  # before the language: most of what a refusal costs
         detected = self.detect(text)
         languages = request.languages or [detected]
         community = request.community_id or None
@@ -200,7 +199,6 @@ class Api:
             deadline_s: another one than that of the settings.
         """
         self.map_to(scale)  # a scale that is not there is said before anything is scored
-        self.desk.must_have_room()  # before the languages: most of what a refusal costs
         languages = [c.language or self.detect(c.text) for c in comments]
         treatments = [
             self._treatment([language], comment.community)

@@ -134,6 +134,7 @@ class Routes:
 
     async def analyze(self, request: Request, key: Key) -> Response:
         """Perspective's `comments:analyze`."""
+        self._api.desk.must_have_room()  # first: a refusal is to cost next to nothing
         asked = parsed(AnalyzeRequest, await self._body(request))
         mask = self._mask(request, "analyze")
         key.spend(1)
@@ -159,6 +160,7 @@ class Routes:
             ours = self._api.settings
             lines = lines_of(request.stream(), ours.body_bytes, min(ours.comments, ours.batch))
             return self._stream(answered_lines(self._api, key, lines, scale, trace))
+        self._api.desk.must_have_room()
         asked = parsed(ScoreRequest, await self._body(request)).all_comments()
         most = self._api.settings.comments
         if len(asked) > most:

@@ -639,6 +639,23 @@ def test_who_is_turned_away_costs_no_look_at_the_language(
     assert len(looked_at) == 1
 
 
+@pytest.mark.parametrize("path", [ANALYZE, "/v1/score"])
+def test_who_is_turned_away_is_so_before_its_body_is_read_and_pays_nothing(
+    path: str, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over capacity nearly all are: reading would take time from those who are judged."""
+    file, query = tmp_path / "keys", {"key": "wave"}
+    file.write_text(f"site {sha256(b'wave').hexdigest()} 0.01\n")
+    app = make(keys=file)
+    with monkeypatch.context() as full:
+        full.setattr(Desk, "waits_s", 99.0)
+
+        refused = asked(app, path, [b'{"text": '], query=query, then="hangs")
+
+    assert (refused.code, refused.headers["retry-after"]) == (429, "99")
+    assert analyze(app, query=query).code == 200  # the one comment that its key has
+
+
 def test_an_error_of_ours_is_counted_like_any_answer(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
