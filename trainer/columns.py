@@ -23,7 +23,6 @@ LABEL_COLUMNS: Final = frozenset({*LABELS, *ALIASES})
 _NAMES: Final = {
     label: (label, *(alias for alias, of in ALIASES.items() if of == label)) for label in LABELS
 }
-OTHER_MARKS: Final = {";": "semicolons", "\t": "tabs"}  # between columns
 _WORDS: Final = {"true": 1.0, "false": 0.0}
 
 
@@ -100,10 +99,10 @@ def text_column(name: str, values: Mapping[str, Any]) -> str:
                 f"{name}: the column {column!r} is not read, {meant} would be",
                 "rename it, to the letter",
             )
-    hint = f"name one column {' or '.join(TEXT_COLUMNS)}"
-    if len(values) == 1 and (mark := next((m for m in OTHER_MARKS if m in next(iter(values))), "")):
-        hint = f"part its columns by commas, not by {OTHER_MARKS[mark]}"
-    raise CommentsFileError(f"{name}: no column of texts; found {columns_found(values)}", hint)
+    raise CommentsFileError(
+        f"{name}: no column of texts; found {columns_found(values)}",
+        f"name one column {' or '.join(TEXT_COLUMNS)}",
+    )
 
 
 def text_of(record: Record, column: str) -> str:

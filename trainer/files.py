@@ -17,6 +17,8 @@ PARQUET: Final = ".parquet"
 
 MOST_FIELD: Final = 1_000_000  # characters in one cell; more is a quote that was never closed
 
+OTHER_MARKS: Final = {";": "semicolons", "\t": "tabs"}  # between columns
+
 _NAME_OF_A_COLUMN: Final = re.compile(r"[A-Za-z_][\w@.-]{0,39}")
 
 
@@ -61,6 +63,7 @@ def _csv(stored: Stored) -> Iterator[Record]:
         place = f"{stored.name}, line {reader.line_num}"
         if not header:
             header = row
+            _refuse_other_marks(header, place)
             if len(set(header)) < len(header):
                 raise CommentsFileError(f"{place}: two columns have one name", "rename one of them")
         elif len(row) == len(header):
@@ -69,6 +72,15 @@ def _csv(stored: Stored) -> Iterator[Record]:
             raise CommentsFileError(
                 f"{place}: expected {len(header)} columns, found {len(row)}",
                 "the row is broken; quote texts that hold commas or line breaks",
+            )
+
+
+def _refuse_other_marks(header: list[str], place: str) -> None:
+    """Say what spreadsheets of some countries do, before each text with a comma is a broken row."""
+    for mark, name in OTHER_MARKS.items():
+        if len(header) == 1 and mark in header[0]:
+            raise CommentsFileError(
+                f"{place}: its columns are parted by {name}", "part them by commas"
             )
 
 

@@ -70,5 +70,7 @@ def _refuse_no_folder(reference: str, called: str, give: str) -> None:
         return
     lies_somewhere = reference.startswith(".") or (len(path.parts) > 1 and path.parent.is_dir())
     if path.exists() or lies_somewhere or not HUB_NAME.fullmatch(reference):
-        what = "it is a file" if path.is_file() else "there is no such folder"
+        what = f"there is no such folder in {path.parent}/, and the hub is not asked for it"
+        if path.is_file():
+            what = "it is a file"
         raise TrainingError(f"{called} cannot be loaded: {what}", give)

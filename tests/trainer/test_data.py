@@ -233,8 +233,8 @@ def test_rows_without_a_known_label_are_for_unlabelled_files(tmp_path: Path) -> 
     [
         ("Comment_Text,toxic", "the column 'Comment_Text' is not read, comment_text would be"),
         ("id, text,toxic", "the column ' text' is not read, text would be"),
-        ("comment_text;toxic", "part its columns by commas, not by semicolons"),
-        ("comment_text\ttoxic", "part its columns by commas, not by tabs"),
+        ("comment_text;toxic", "line 1: its columns are parted by semicolons: part them by commas"),
+        ("comment_text\ttoxic", "line 1: its columns are parted by tabs: part them by commas"),
     ],
 )
 def test_a_header_that_is_nearly_right_is_told_what_it_lacks(
@@ -242,7 +242,7 @@ def test_a_header_that_is_nearly_right_is_told_what_it_lacks(
 ) -> None:
     """As spreadsheets write it."""
     row = re.sub(r"[\w ]+", REMARK, header)
-    path = written(tmp_path, "sheet.csv", f"{header}\n{row}\n")
+    path = written(tmp_path, "sheet.csv", f'{header}\n{row}\n"a, b";0\n')
 
     with pytest.raises(CommentsFileError) as refused:
         read_files([path])

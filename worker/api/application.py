@@ -1,8 +1,8 @@
 """The routes: which address leads to which call, and what is checked on the way."""
 
-from asyncio import CancelledError
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from asyncio import CancelledError, timeout
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing, suppress
 from math import ceil
 from time import monotonic
 from typing import Any, Final
@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from worker.api.api import Api
 from worker.api.bodies import parsed
@@ -22,7 +22,7 @@ from worker.api.bounded_body import body_of
 from worker.api.discovery import METHODS, VERSION, discovery, schemas
 from worker.api.errors import STATUS, ApiError, the_server_stops
 from worker.api.keys import Key, Keys
-from worker.api.lines import answered_lines, lines_of
+from worker.api.lines import BETWEEN_S, answered_lines, lines_of
 from worker.api.openapi import completed, described
 from worker.api.partial import Mask, cut, mask_of, refuse_unknown
 from worker.api.perspective import (
@@ -108,13 +108,24 @@ class Lines(StreamingResponse):
     Starlette's own looks out for the client's leaving, and would take the request's body for it.
     """
 
+    def __init__(self, lines: AsyncGenerator[bytes], headers: Mapping[str, str]) -> None:
+        super().__init__(lines, 200, headers, LINES[0])
+        self._lines = lines
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Write; a client that leaves ends the reading of its request, and so this.
 
-        So does the server's end, where a client does not read what is written.
+        So does the server's end, where a client does not read what is written, and one that does
+        not for so long that nobody is there.
         """
-        with suppress(ClientDisconnect, CancelledError):
-            await self.stream_response(send)
+
+        async def sent(message: Message) -> None:
+            async with timeout(BETWEEN_S):
+                await send(message)
+
+        async with aclosing(self._lines):
+            with suppress(ClientDisconnect, CancelledError, TimeoutError):
+                await self.stream_response(sent)
 
 
 class Routes:
@@ -159,7 +170,7 @@ class Routes:
             self._api.map_to(scale)
             ours = self._api.settings
             lines = lines_of(request.stream(), ours.body_bytes, min(ours.comments, ours.batch))
-            return self._stream(answered_lines(self._api, key, lines, scale, trace))
+            return Lines(answered_lines(self._api, key, lines, scale, trace), self._versions)
         self._api.desk.must_have_room()
         asked = parsed(ScoreRequest, await self._body(request)).all_comments()
         most = self._api.settings.comments
@@ -226,9 +237,6 @@ class Routes:
 
     def _answer(self, found: Mapping[str, Any], code: int = 200) -> Response:
         return Response(orjson.dumps(found), code, self._versions, JSON)
-
-    def _stream(self, lines: AsyncIterator[bytes]) -> Response:
-        return Lines(lines, 200, self._versions, LINES[0])
 
     def _error(self, refused: ApiError) -> Response:
         response = self._answer(refused.body(), refused.code)

@@ -1,10 +1,12 @@
-"""A connection: uvicorn's, closed when the headers of a request do not come to their end in time.
+"""A connection: uvicorn's, with bounds on what uvicorn waits for without any.
 
 uvicorn bounds how long a connection may rest after an answer, and a call how long a body may take.
-Neither bounds what comes before: a client that says nothing, or a header a minute, would keep its
-connection for good, and some thousands of them are all that a process may have.
+Neither bounds what comes before a request, or between two of them: a client that says nothing, or a
+header a minute, would keep its connection for good, and some thousands of them are all that a
+process may have.
 """
 
+import re
 from asyncio import Transport
 from asyncio.events import TimerHandle
 from typing import Any, Final
@@ -12,10 +14,12 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEADERS_S: Final = 10.0
+UPGRADE: Final = re.compile(rb"\r\nupgrade:(?=[^\r]*\r\n)", re.IGNORECASE)
+END: Final = b"\r\n\r\n"  # of headers
 
 
 class Connection(HttpToolsProtocol):
-    """From its first byte on, and after whatever comes between two requests, time runs.
+    """Closed when headers do not end in time, or nothing that is a request comes.
 
     Args:
         arguments: of uvicorn's own.
@@ -30,13 +34,19 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Begin to wait for the first request."""
         super().connection_made(transport)
-        self._wait()
+        self._wait(self.headers_s)
 
     def data_received(self, data: bytes) -> None:
-        """Read; wait for the rest of what is no whole request yet, and not anew with each part."""
-        super().data_received(data)
-        if self._too_late is None and (self.cycle is None or self.cycle.response_complete):
-            self._wait()
+        """Read; what is no request, such as the rest of one that was refused, keeps none open."""
+        super().data_received(data if self._answers() else without_upgrade(data))
+        if self._too_late is None and not self._answers():
+            self._wait(self.timeout_keep_alive)  # once: not anew with each part
+
+    def on_message_begin(self) -> None:
+        """Wait for the end of the headers, and not anew with each of them."""
+        super().on_message_begin()
+        self._wait_no_more()
+        self._wait(self.headers_s)
 
     def on_headers_complete(self) -> None:
         """Begin to answer: what follows has its own bounds."""
@@ -48,10 +58,30 @@ class Connection(HttpToolsProtocol):
         self._wait_no_more()
         super().connection_lost(exc)
 
-    def _wait(self) -> None:
-        self._too_late = self.loop.call_later(self.headers_s, self.transport.close)
+    def _answers(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _wait(self, seconds: float) -> None:
+        self._too_late = self.loop.call_later(seconds, self._close)
 
     def _wait_no_more(self) -> None:
         if self._too_late is not None:
             self._too_late.cancel()
             self._too_late = None
+
+    def _close(self) -> None:
+        if self._answers():  # the request before the one that does not come
+            self._wait(self.headers_s)
+        else:
+            self.transport.close()
+
+
+def without_upgrade(data: bytes) -> bytes:
+    """Rename a wish for another protocol, which a server may pass over (RFC 9110, 7.8).
+
+    Java's client wishes for `h2c` with every request, and httptools gives no body to one who does.
+    """
+    if b"pgrade:" not in data and b"PGRADE:" not in data:
+        return data
+    head, end, body = data.partition(END)
+    return UPGRADE.sub(b"\r\nx-upgrade:", head + end) + body

@@ -12,6 +12,7 @@ each other, where it can: the next batch is begun before one is done.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import accumulate, count
@@ -316,4 +317,5 @@ def _tell(ask: Ask) -> None:
         if not ask.answered.done():
             ask.answered.set_result(ask.answers)
 
-    ask.loop.call_soon_threadsafe(tell)
+    with suppress(RuntimeError):  # its loop is closed: the server's time to drain is over
+        ask.loop.call_soon_threadsafe(tell)

@@ -6,7 +6,7 @@ again later, a stream is read more slowly.
 
 import asyncio
 from asyncio import CancelledError
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Final
 
 import orjson
@@ -21,6 +21,7 @@ from worker.trace import Trace
 PATIENCE: Final = 60  # tries, a second or so apart
 DEADLINE_S: Final = 60.0  # for the few lines that are judged together
 BUSY: Final = (429, 503)
+BETWEEN_S: Final = 300.0  # from one part of a body to the next, and until one of ours is read
 
 Line = tuple[int, bytes | None]  # its number from 1 on; None: it is longer than is allowed
 
@@ -28,9 +29,13 @@ Line = tuple[int, bytes | None]  # its number from 1 on; None: it is longer than
 async def lines_of(
     parts: AsyncIterator[bytes], most_bytes: int, most_lines: int
 ) -> AsyncIterator[list[Line]]:
-    """Cut a body into lines, and yield those that are there, at most so many at once."""
+    """Cut a body into lines, and yield those that are there, at most so many at once.
+
+    Raises:
+        TimeoutError: no more of it came within BETWEEN_S.
+    """
     rest, number, too_long = b"", 0, False
-    async for part in parts:
+    while (part := await _next(parts)) is not None:
         *whole, rest = (rest + part).split(b"\n")
         lines: list[Line] = []
         for line in whole:
@@ -45,13 +50,18 @@ async def lines_of(
         yield [(number + 1, None if too_long else rest)]
 
 
+async def _next(parts: AsyncIterator[bytes]) -> bytes | None:
+    async with asyncio.timeout(BETWEEN_S):
+        return await anext(parts, None)
+
+
 async def answered_lines(
     api: Api, key: Key, lines: AsyncIterator[Sequence[Line]], scale: str | None, trace: Trace
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """Yield a line for each line that is not empty: a result, or what was wrong with it.
 
-    When the server ends before the stream does, the last line says from which line on there are
-    no answers.
+    When the server ends before the stream does, or no more of it comes, the last line says from
+    which line on there are no answers.
     """
     answered = 0
     try:
@@ -67,6 +77,9 @@ async def answered_lines(
             answered = some[-1][0]
     except CancelledError:  # by the server's end only, when its time to drain is over
         yield orjson.dumps(_shown(the_server_stops(), answered + 1)) + b"\n"
+    except TimeoutError:
+        late = ApiError(408, f"No more of the body arrived within {BETWEEN_S:g} s.")
+        yield orjson.dumps(_shown(late, answered + 1)) + b"\n"
 
 
 def _read(line: bytes | None) -> CommentToScore | ApiError:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import uvicorn
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
-from worker.api.connection import Connection
+from worker.api.connection import Connection, without_upgrade
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +40,9 @@ async def answering(_: Any, __: Any, send: Any) -> None:
 @asynccontextmanager
 async def connected(app: Any) -> AsyncIterator[tuple[Any, Any]]:
     """Open a connection to a server of this application."""
-    config = uvicorn.Config(app, log_config=None, lifespan="off", interface="asgi3")
+    config = uvicorn.Config(
+        app, log_config=None, lifespan="off", interface="asgi3", ws="none", timeout_keep_alive=1
+    )
     state = ServerState()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(config, state, {}), "127.0.0.1", 0)
@@ -90,6 +94,71 @@ async def test_what_stands_behind_an_answer_is_no_request_either(behind: bytes) 
         writer.write(behind)
 
         assert await closed(reader) == b""
+
+
+async def test_a_body_that_comes_after_its_answer_does_not_end_the_connection() -> None:
+    """As of a request that is refused at once; what keeps it open has its bound, too."""
+    async with connected(answering) as (reader, writer), connected(answering) as (silent, _):
+        writer.write(b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 4\r\n\r\n")
+        await reader.readuntil(b"answer")
+        writer.write(b"body")
+        await closed(silent)  # so that the time for headers is over
+        writer.write(ASKED)
+
+        assert b"200 OK" in await reader.readuntil(b"answer")
+        assert await closed(reader) == b""
+
+
+async def test_half_a_request_behind_one_that_is_answered_waits_for_that_answer() -> None:
+    """Closed before, the answer would be lost."""
+    released = asyncio.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await released.wait()
+        await answering(scope, receive, send)
+
+    async with connected(slow) as (reader, writer), connected(slow) as (silent, _):
+        writer.write(ASKED + b"GET / HT")
+        await closed(silent)
+        released.set()
+
+        assert b"200 OK" in await reader.readuntil(b"answer")
+        assert await closed(reader) == b""
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+async def test_who_wishes_for_another_protocol_is_answered_in_this_one(parts: int) -> None:
+    """Java's client does so with each request over plain HTTP; its body was lost."""
+
+    async def echo(_: Any, receive: Any, send: Any) -> None:
+        got = await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": LENGTH})
+        await send({"type": "http.response.body", "body": got["body"]})
+
+    asked = (
+        b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 6\r\nconnection: Upgrade, HTTP2-Settings"
+        b"\r\nhttp2-settings: AAEAAEAAAAIAAAAB\r\n" + b"upgrade: h2c\r\n\r\nanswer"
+    )
+    async with connected(echo) as (reader, writer):
+        writer.write(asked if parts == 1 else asked[:60])
+        if parts == 2:
+            await writer.drain()
+            writer.write(asked[60:])
+
+        assert b"200 OK" in await reader.readuntil(b"answer")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from([b"a: b", b"Upgrade: h2c", b"UPGRADE: x", b"x-upgrade: y"])))
+def test_nothing_but_that_wish_is_changed(headers: list[bytes]) -> None:
+    """A body least of all."""
+    body = b"\r\nupgrade: h2c\r\n\r\n"
+    data = b"\r\n".join([b"POST / HTTP/1.1", *headers]) + b"\r\n\r\n" + body
+
+    found = without_upgrade(data)
+
+    kept = [b"x-upgrade:" + h[8:] if h.lower().startswith(b"upgrade:") else h for h in headers]
+    assert found == b"\r\n".join([b"POST / HTTP/1.1", *kept]) + b"\r\n\r\n" + body
 
 
 async def test_one_that_waits_for_its_answer_is_left_alone() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import worker.api.keys
+import worker.api.lines
 from rig.asked import asked
 from worker.api.application import Application
 from worker.api.desk import Desk
@@ -36,6 +37,19 @@ def test_a_media_type_is_known_in_any_case(make: Callable[..., Application]) -> 
     answered = asked(make(), "/v1/score", b'{"text": "a"}\n{"text": "b"}\n', headers=headers)
 
     assert len(answered.body.splitlines()) == 2
+
+
+def test_a_stream_of_which_nothing_more_comes_is_told_so(
+    make: Callable[..., Application], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be kept for good."""
+    monkeypatch.setattr(worker.api.lines, "BETWEEN_S", 0.05)
+
+    answered = asked(make(), "/v1/score", [b'{"text": "a"}\n{"te'], headers=JSONL, then="hangs")
+
+    first, last = map(json.loads, answered.body.splitlines())
+    assert first["status"] == "scored"
+    assert (last["line"], last["error"]["code"]) == (2, 408)
 
 
 def test_a_line_that_waits_is_charged_to_its_key_once(

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from http.client import HTTPConnection
@@ -23,6 +23,7 @@ from rig.certificates import write_certificate
 from rig.stream import eventually
 
 TLS = ("TIDEGATE_API__TLS_CERTIFICATE", "TIDEGATE_API__TLS_KEY")
+JSONL = {"content-type": "application/jsonl"}
 TEXT = "You are a stupid idiot and everybody knows it."
 
 
@@ -187,6 +188,29 @@ def test_what_is_unanswered_at_the_servers_end_is_told_so(tmp_path: Path) -> Non
         said = json.loads(last)
         assert (said["line"], said["error"]["code"]) == (2, 503)
         assert (refused.status, error["message"]) == (503, "The server is stopping.")
+        assert "Traceback" not in server.said
+
+
+def test_a_stream_that_is_being_judged_at_the_servers_end_makes_it_no_failure(
+    tmp_path: Path,
+) -> None:
+    """What the device still has then is answered to nobody."""
+    body = b"\n".join([json.dumps({"text": TEXT * 40}).encode()] * 2_000)
+    with api_server(tmp_path, TIDEGATE_PUBLISH__DRAIN_S=1) as server:
+        with closing(HTTPConnection(urlsplit(server.url).netloc, timeout=60)) as connection:
+
+            def stream() -> None:
+                with suppress(OSError):  # the server ends before all is sent
+                    connection.request("POST", "/v1/score", body, JSONL)
+
+            sending = Thread(target=stream)
+            sending.start()
+            eventually(lambda: _waits(server), lambda: server.said)
+            server.process.send_signal(signal.SIGTERM)
+
+            assert server.process.wait(60) == 0
+            sending.join()
+        assert len(server.events("api stopped")) == 1
         assert "Traceback" not in server.said
 
 
