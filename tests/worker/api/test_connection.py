@@ -37,6 +37,16 @@ async def answering(_: Any, __: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"answer"})
 
 
+def answering_after(released: asyncio.Event) -> Any:
+    """Return an application that answers when it may."""
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await released.wait()
+        await answering(scope, receive, send)
+
+    return slow
+
+
 @asynccontextmanager
 async def connected(app: Any) -> AsyncIterator[tuple[Any, Any]]:
     """Open a connection to a server of this application."""
@@ -112,11 +122,7 @@ async def test_a_body_that_comes_after_its_answer_does_not_end_the_connection() 
 async def test_half_a_request_behind_one_that_is_answered_waits_for_that_answer() -> None:
     """Closed before, the answer would be lost."""
     released = asyncio.Event()
-
-    async def slow(scope: Any, receive: Any, send: Any) -> None:
-        await released.wait()
-        await answering(scope, receive, send)
-
+    slow = answering_after(released)
     async with connected(slow) as (reader, writer), connected(slow) as (silent, _):
         writer.write(ASKED + b"GET / HT")
         await closed(silent)
@@ -168,11 +174,7 @@ def test_nothing_but_that_wish_is_changed(headers: list[bytes], cut: st.DataObje
 async def test_one_that_waits_for_its_answer_is_left_alone() -> None:
     """An answer has a deadline of its own."""
     released = asyncio.Event()
-
-    async def slow(scope: Any, receive: Any, send: Any) -> None:
-        await released.wait()
-        await answering(scope, receive, send)
-
+    slow = answering_after(released)
     async with connected(slow) as (reader, writer), connected(slow) as (silent, _):
         writer.write(ASKED)
         await closed(silent)  # so that the time for headers is over
