@@ -15,7 +15,7 @@ from rig.make import make_judged, make_record, make_shared, value_of
 from schemas.errors import SettingsError
 from worker.health import Health
 from worker.metrics import Metrics
-from worker.run import open_health
+from worker.run import open_health, run_worker
 from worker.settings import HealthSettings, Settings
 from worker.shared import Shared, Stop
 
@@ -74,6 +74,23 @@ def test_a_port_in_use_is_named() -> None:
 
     assert "in use" in caught.value.what
     assert "TIDEGATE_HEALTH__PORT" in (caught.value.hint or "")
+
+
+def test_a_worker_names_a_port_in_use_before_it_looks_for_kafka(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And before the model is loaded: what a person can mend is said at once."""
+
+    def looked(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("worker.run.check_topics", looked)
+    monkeypatch.setattr("worker.run.heed_signals", lambda _: None)
+    with closing(socket.create_server((HOST, 0))) as taken:
+        health = HealthSettings(host=HOST, port=taken.getsockname()[1])
+
+        with pytest.raises(SettingsError, match=r"health port .* cannot be opened"):
+            run_worker(Settings(health=health))
 
 
 def a_worker(stuck_after_s: float = 60) -> tuple[Shared, int]:

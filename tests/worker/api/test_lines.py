@@ -1,17 +1,19 @@
 """JSON Lines: a stream waits where a lone request is told to come again later."""
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import worker.api.application
 import worker.api.keys
 import worker.api.lines
 from rig.asked import asked
-from worker.api.application import Application
+from worker.api.application import Application, Lines
 from worker.api.desk import Desk
 from worker.api.errors import ApiError
 
@@ -50,6 +52,39 @@ def test_a_stream_of_which_nothing_more_comes_is_told_so(
     first, last = map(json.loads, answered.body.splitlines())
     assert first["status"] == "scored"
     assert (last["line"], last["error"]["code"]) == (2, 408)
+
+
+@pytest.mark.parametrize("server_ends", [False, True])
+def test_a_stream_that_nobody_reads_ends_in_good_order(
+    *, server_ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a while, or with the server: else it is kept for good, or its end is a traceback."""
+    monkeypatch.setattr(worker.api.application, "BETWEEN_S", 30 if server_ends else 0.05)
+    ended: list[str] = []
+
+    async def lines() -> AsyncGenerator[bytes]:
+        try:
+            yield b"{}\n"
+        finally:
+            ended.append("closed")
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    async def stream() -> None:
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.body":
+                if server_ends:  # as when its time to drain is over
+                    answering.cancel()
+                await asyncio.Event().wait()
+
+        answering = asyncio.ensure_future(Lines(lines(), {})({}, receive, send))
+        done, _ = await asyncio.wait([answering], timeout=30)  # which cancels nothing
+        assert done
+        answering.result()
+        assert ended == ["closed"]  # before the loop's own end would close it
+
+    asyncio.run(stream())
 
 
 def test_a_line_that_waits_is_charged_to_its_key_once(
