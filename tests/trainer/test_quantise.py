@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -58,6 +59,22 @@ def test_a_comment_alone_scores_as_it_does_in_company(
         together = engine.logits(comments, 1_024)
         alone = engine.logits_alone(comments, range(len(comments)))
         assert np.abs(together - alone).max() < 0.02, name
+
+
+def test_bytes_go_into_products_with_weights_alone(bundle: Path) -> None:
+    """Query and key meet in floats: OpenVINO with AMX computes their bytes wrong for some rows."""
+    graph = onnx.load(bundle / INT8_MODEL).graph
+    quantised = {node.output[0] for node in graph.node if node.op_type == "QuantizeLinear"}
+    back = {
+        node.output[0]
+        for node in graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in quantised
+    }
+
+    readers = {node.op_type for node in graph.node if back.intersection(node.input)}
+
+    assert back
+    assert readers == {"MatMul"}
 
 
 def test_the_difference_counts_decisions_that_flip() -> None:
