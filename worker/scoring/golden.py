@@ -1,17 +1,29 @@
 """The bundle's own comments, which an engine must score rightly before it serves.
 
 An engine can be fast and wrong (one was, on 5,600 of 12,000 decisions), and a score must
-not lean on its neighbours: so each is scored alone and in company.
+not lean on its neighbours: so each is scored alone and in company. Nor may it lean on how wide
+its rectangle is, for which an engine has a kernel each.
 """
+
+from collections.abc import Sequence
+from itertools import chain, cycle, islice, pairwise
+from typing import Final
 
 import numpy as np
 from pydantic import ValidationError
 
 from schemas.bundle import GOLDEN, GoldenComments
 from schemas.errors import BundleError, ScoringError
+from worker.batching import Piece
 from worker.bundle import Bundle
 from worker.scoring.scorer import Scorer
 from worker.tokenise import Tokeniser
+
+# Tokens of pieces that are scored in rows as wide as they are, and wider. One width's kernel may be
+# wrong where those of all others are right: OpenVINO's at 32 was, with AMX (docs/performance.md).
+WIDTHS: Final = (*range(8, 65, 8), 128)
+MOST_BY_WIDTH: Final = 0.5  # log-odds; of engines that are right 0.02 was seen, of that one 2
+WRONG_ENGINE: Final = "choose another engine (TIDEGATE_SCORING__ENGINE)"
 
 
 def check(bundle: Bundle, tokenise: Tokeniser, scorer: Scorer) -> float:
@@ -19,7 +31,8 @@ def check(bundle: Bundle, tokenise: Tokeniser, scorer: Scorer) -> float:
 
     Raises:
         BundleError: the golden comments cannot be read, or are longer than a piece.
-        ScoringError: the engine is off by more than the bundle's tolerance.
+        ScoringError: the engine is off by more than the bundle's tolerance, or says otherwise of
+            a piece when its row is wider.
     """
     try:
         golden = GoldenComments.model_validate_json((bundle.folder / GOLDEN).read_bytes())
@@ -44,6 +57,27 @@ def check(bundle: Bundle, tokenise: Tokeniser, scorer: Scorer) -> float:
         raise ScoringError(
             f"bundle `{bundle.manifest.name}`: the engine is off by {worst:.3f} on a golden "
             f"comment, at most {golden.tolerance:g} is allowed",
-            "choose another engine (TIDEGATE_SCORING__ENGINE)",
+            WRONG_ENGINE,
         )
+    _refuse_other_widths(pieces, scorer, bundle)
     return worst
+
+
+def _refuse_other_widths(pieces: Sequence[Piece], scorer: Scorer, bundle: Bundle) -> None:
+    """Score pieces made of these, each in a row of its own width and in the next wider one."""
+    tokens = list(chain.from_iterable(pieces))
+    made = [
+        [tokens[0], *islice(cycle(tokens), width * number, width * (number + 1) - 1)]
+        for number, width in enumerate(WIDTHS)
+        if width <= bundle.manifest.max_length
+    ]
+    pairs = scorer.log_odds([list(pair) for pair in pairwise(made)])
+    for piece, ((_, own), (wider, _)) in zip(made[1:], pairwise(pairs), strict=False):
+        moved = float(np.abs(own - wider).max())
+        if not moved <= MOST_BY_WIDTH:
+            raise ScoringError(
+                f"bundle `{bundle.manifest.name}`: the engine says otherwise of {len(piece)} "
+                f"tokens in a wider row, by {moved:.2f} of log-odds, at most {MOST_BY_WIDTH:g} "
+                "is allowed",
+                WRONG_ENGINE,
+            )

@@ -67,6 +67,13 @@ class Scorer:
         """Return the calibrated probabilities of pieces, float64 [pieces, labels], in order."""
         return self._begin(pieces).result()
 
+    def log_odds(self, batches: Sequence[MicroBatch]) -> list[Probabilities]:
+        """Return the logarithms of the calibrated odds of micro-batches that are cut already.
+
+        Each is float64 [pieces, labels].
+        """
+        return [self._slope * logits + self._intercept for logits in self._engine.logits(batches)]
+
     def _begin(self, pieces: Sequence[Piece]) -> Begun[Probabilities]:
         everything = list(range(len(pieces)))
         first = self._placed(everything, pieces)
