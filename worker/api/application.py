@@ -1,7 +1,7 @@
 """The routes: which address leads to which call, and what is checked on the way."""
 
 from asyncio import CancelledError, timeout
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing, suppress
 from math import ceil
 from time import monotonic
@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -59,6 +60,14 @@ class Application(FastAPI):
         return self.openapi_schema
 
 
+class Direct(APIRoute):
+    """A route to a call that reads the request itself: FastAPI has nothing to look up for it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the call as it is."""
+        return self.endpoint
+
+
 def application(api: Api, keys: Keys) -> Application:
     """Return the application."""
     public = api.settings.public_url
@@ -71,6 +80,7 @@ def application(api: Api, keys: Keys) -> Application:
         redirect_slashes=False,
         servers=[{"url": public}] if public else None,
     )
+    app.router.route_class = Direct
     routes = Routes(api, keys)
     calls: tuple[tuple[str, str, Call, type[BaseModel], type[BaseModel]], ...] = (
         ("/v1/score", "score", routes.score, ScoreRequest, ScoreAnswer),
