@@ -24,6 +24,7 @@ from trainer.say import say
 from trainer.split import Split
 
 ALONE_ROWS: Final = 500  # scored once more one at a time, to see whether neighbours matter
+FEW_ALONE_ROWS: Final = 100  # of a model that was cut short
 INT8_BOUND: Final = 0.001  # of mean ROC AUC, by which int8 may be worse than float
 
 
@@ -170,7 +171,7 @@ class Judge:
             TrainingError: it is worse by more than INT8_BOUND, and not by chance; not if lenient.
         """
         figures: dict[str, Figures] = {}
-        few = range(min(ALONE_ROWS, len(dataset)))
+        few = range(min(FEW_ALONE_ROWS if self.lenient else ALONE_ROWS, len(dataset)))
         for name, engine in quantise.engines(self.int8_model).items():
             found = self.scale.probabilities(engine.logits(dataset, self.budget))
             alone = self.scale.probabilities(engine.logits_alone(dataset, few))
