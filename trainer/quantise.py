@@ -11,15 +11,17 @@ where a row has exactly 32 places (docs/performance.md).
 import contextlib
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Final
 
 import numpy as np
 import onnx
 import onnxruntime
 import openvino
+import torch
 from numpy.typing import NDArray
 
 from trainer.calibrate import Floats
@@ -29,6 +31,7 @@ from trainer.graph import INPUTS, OUTPUT
 from trainer.lean_int8 import make_lean
 
 Ids = NDArray[np.int64]
+Run = Callable[[Ids, Ids], Any]
 
 EXAMPLES: Final = 300  # comments from which the scales are taken
 FEW_EXAMPLES: Final = 50  # are enough to show that all of it works
@@ -111,32 +114,41 @@ def products_of_activations(model: onnx.ModelProto) -> list[str]:
 
 
 class Int8Engine:
-    """The int8 file as a worker's engine runs it.
+    """The int8 file as a worker's engine runs it: as many batches at once as there are threads.
 
     Args:
-        infer: gives [rows, labels] logits for [rows, width] ids and mask.
+        runs: one for each thread. Each gives [rows, labels] logits for [rows, width] ids and mask.
     """
 
-    def __init__(self, infer: Callable[[Ids, Ids], Any]) -> None:
-        self._infer = infer
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._threads = len(runs)
+        self._idle: SimpleQueue[Run] = SimpleQueue()
+        for run in runs:
+            self._idle.put(run)
 
     def logits(self, dataset: CommentDataset, budget: int) -> Floats:
         """Score in batches of like length: [rows, labels] in the order of the dataset."""
         batches = loader(dataset, budget)
         order = [i for batch in batches.batch_sampler or () for i in batch]
-        scored = np.concatenate(
-            [self._floats(batch.ids.numpy(), batch.mask.numpy()) for batch in batches]
-        )
+        scored = self._scored((batch.ids.numpy(), batch.mask.numpy()) for batch in batches)
         back: Floats = scored[np.argsort(order)]
         return back
 
     def logits_alone(self, dataset: CommentDataset, indices: Sequence[int]) -> Floats:
         """Score comments one at a time: [indices, labels]."""
         alone = (dataset[i].ids[None].numpy() for i in indices)
-        return np.concatenate([self._floats(ids, np.ones_like(ids)) for ids in alone])
+        return self._scored((ids, np.ones_like(ids)) for ids in alone)
 
-    def _floats(self, ids: Ids, mask: Ids) -> Floats:
-        found: Floats = self._infer(ids, mask).astype(np.float64)
+    def _scored(self, batches: Iterable[tuple[Ids, Ids]]) -> Floats:
+        with ThreadPoolExecutor(self._threads) as pool:
+            return np.concatenate(list(pool.map(self._floats, batches)))
+
+    def _floats(self, batch: tuple[Ids, Ids]) -> Floats:
+        run = self._idle.get()
+        try:
+            found: Floats = run(*batch).astype(np.float64)
+        finally:
+            self._idle.put(run)
         return found
 
 
@@ -147,22 +159,41 @@ def by_openvino(path: Path, number_type: str = "f32") -> Int8Engine:
     signals, and takes back the one before when it goes. Of two models whose first dies first that
     one is gone, and the next signal, a SIGTERM say, would end the process by SIGSEGV.
     """
-    settings = {"INFERENCE_PRECISION_HINT": number_type}
+    threads = torch.get_num_threads()
+    settings = {
+        "INFERENCE_PRECISION_HINT": number_type,
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": threads,
+    }
+
+    def load() -> list[Run]:
+        model = openvino.Core().compile_model(path, "CPU", settings)
+        runs = [_run_of(model.create_infer_request()) for _ in range(threads)]
+        empty = np.zeros((1, 2), np.int64)
+        runs[0](empty, np.ones_like(empty))  # two threads that infer first at once may hang
+        return runs
+
     with ThreadPoolExecutor(1) as thread:
-        model = thread.submit(openvino.Core().compile_model, path, "CPU", settings).result()
-    return Int8Engine(lambda ids, mask: model(dict(zip(INPUTS, (ids, mask), strict=True)))[OUTPUT])
+        return Int8Engine(thread.submit(load).result())
+
+
+def _run_of(request: openvino.InferRequest) -> Run:
+    return lambda ids, mask: request.infer(dict(zip(INPUTS, (ids, mask), strict=True)))[OUTPUT]
 
 
 def by_onnxruntime(path: Path) -> Int8Engine:
     """Return ONNX Runtime on the file, with what changes numbers set as a worker sets it."""
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("optimization.enable_gelu_approximation", "1")
+    options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(
         path, options, ["CPUExecutionProvider"], disabled_optimizers=["SkipLayerNormFusion"]
     )
-    return Int8Engine(
-        lambda ids, mask: session.run([OUTPUT], dict(zip(INPUTS, (ids, mask), strict=True)))[0]
-    )
+
+    def run(ids: Ids, mask: Ids) -> Any:
+        return session.run([OUTPUT], dict(zip(INPUTS, (ids, mask), strict=True)))[0]
+
+    return Int8Engine([run] * torch.get_num_threads())  # of one session many may run at once
 
 
 def engines(path: Path) -> dict[str, Int8Engine]:
