@@ -1,7 +1,7 @@
 # The shipped bundle, by one command: `make bundle`. Members that learnt in different ways, the
 # mean of their weights, what they say together, and one model that begins at the first and learns
 # from the second; then twice a student of that one, for disguise and mere names. EXPERIMENTS.md has
-# the figures behind each step; an hour and a half on two cores with AMX.
+# the figures behind each step; 99 minutes on two cores with AMX, beside other work.
 #
 # What is there is not made again, and a training that was ended goes on from its checkpoint.
 DATA ?= $(or $(TIDEGATE_DATA),../shared/data)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
@@ -38,7 +39,7 @@ from trainer.model import (
     longest,
     refuse_more_words,
 )
-from trainer.quantise import by_openvino
+from trainer.quantise import by_openvino, products_of_activations
 from trainer.recipe import FitSettings
 
 TEXTS = ("the page edit source photo thanks today", "You are a rotten, vile idiot: crap!", "hurt")
@@ -146,6 +147,8 @@ def test_an_encoder_trains_and_its_graph_gives_the_models_logits(
     assert longest(model) == 48
     assert dataset.pad == 1
     assert "base base is cased" in capfd.readouterr().err
+    in_attention = products_of_activations(onnx.load(tmp_path / "float.onnx"))
+    assert len(set(in_attention)) == 2 * 2, "in each layer two products have no weights"
     np.testing.assert_allclose(served, fit.predict(model, dataset, 1_024), atol=1e-5)
 
 
