@@ -21,7 +21,7 @@ from schemas.bundle import (
     file_entry,
 )
 from schemas.labels import LABELS
-from worker.batching import padded
+from worker.batching import Layout, padded
 
 LONGEST = 64  # tokens of a piece
 WORDS = ("you", "are", "very", "kind", "a", "rotten", "harbour", "song", "and", "no", "edit")
@@ -84,7 +84,7 @@ def plain_logits(model: Any, pieces: Sequence[Sequence[int]]) -> NDArray[np.floa
     rows = []
     with torch.inference_mode():
         for piece in pieces:
-            one = padded([piece], grid=8)
+            one = padded([[piece]], Layout(8))
             ids, mask = torch.from_numpy(one.ids), torch.from_numpy(one.mask)
             rows.append(model(input_ids=ids, attention_mask=mask).logits[0].numpy())
     return np.array(rows)

@@ -16,12 +16,12 @@ import numpy as np
 
 from rig.points import Points
 from rig.stub import stub_manifest, stub_scores
-from worker.batching import MicroBatch, padded
+from worker.batching import Layout, MicroBatch, padded
 from worker.scoring.engine import DeviceMemoryError, Logits
 from worker.tokenise import Pieces
 
 BUDGET: Final = 4_096
-GRID: Final = 8
+LAYOUT: Final = Layout(8)
 LONGEST: Final = stub_manifest().max_length
 
 
@@ -40,7 +40,7 @@ class StubDevice:
     description = "stub"
     budget = BUDGET
     requests = 1
-    grid = GRID
+    layout = LAYOUT
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class StubDevice:
     def logits(self, batches: Sequence[MicroBatch]) -> list[Logits]:
         """Return the logits of each micro-batch, in order."""
         Event().wait(self._seconds)
-        rows = [padded(batch, GRID).ids for batch in batches]
+        rows = [padded(batch, LAYOUT).ids for batch in batches]
         for ids in rows:
             self._points.passed("micro_batch")
             if ids.size > self._memory:

@@ -12,7 +12,7 @@ from rig.stub import stub_manifest, stub_tokenise
 from schemas.bundle import CONFIG, FLOAT_WEIGHTS, GOLDEN, MANIFEST, TOKENIZER
 from schemas.errors import BundleError, ScoringError, SettingsError
 from schemas.labels import LABELS
-from worker.batching import MicroBatch
+from worker.batching import Layout, MicroBatch
 from worker.bundle import Bundle, open_bundle
 from worker.pulse import Pulse
 from worker.run import tokeniser
@@ -124,7 +124,7 @@ class Engine:
     description = "fake"
     budget = 4_096
     requests = 1
-    grid = 8
+    layout = Layout(8)
 
     def __init__(
         self, off: float = 0.0, off_in_company: float = 0.0, off_at_width: int | None = None
@@ -138,7 +138,7 @@ class Engine:
                 (len(b), len(LABELS)),
                 self._off
                 + (self._in_company if len(b) > 1 else 0)
-                + (max(map(len, b)) == self._width),
+                + (max(len(piece) for row in b for piece in row) == self._width),
                 dtype=np.float32,
             )
             for b in batches

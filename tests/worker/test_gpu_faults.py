@@ -33,10 +33,10 @@ from worker.scoring.torch_engine import flat_engine
 
 model = random_classifier("bert", vocab_size=VOCABULARY)
 engine = flat_engine(model, choose_device(look()), longest=64, pulse=Pulse())
-assert engine.logits([[[1, 2, 3]]])[0].shape == (1, 6)
+assert engine.logits([[[[1, 2, 3]]]])[0].shape == (1, 6)
 for pieces in ([[1, 10 ** 6, 3]], [[1, 2, 3]]):  # a token that is none, and a comment like any
     try:
-        engine.logits([pieces])
+        engine.logits([[pieces]])
     except DeviceMemoryError:
         raise
     except ScoringError as error:

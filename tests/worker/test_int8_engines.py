@@ -131,8 +131,8 @@ def test_openvino_keeps_kernels_for_few_shapes_whatever_windows_have() -> None:
     model = bundle.folder / INT8_MODEL
     engine = int8_engine(EngineChoice.OPENVINO, model, 2, Pulse())
     shapes = [
-        [[101] * width] * rows
-        for width in range(engine.grid, bundle.manifest.max_length + 1, engine.grid)
+        [[[101] * width]] * rows
+        for width in range(8, bundle.manifest.max_length + 1, 8)
         for rows in range(1, engine.budget // width + 1)
     ]
     process = psutil.Process()
@@ -142,7 +142,7 @@ def test_openvino_keeps_kernels_for_few_shapes_whatever_windows_have() -> None:
     engine.logits(shapes)
 
     assert len(shapes) > 200
-    # 153; 229 if all kernels are kept, 450 if there are as many rows as pieces
+    # 151; 450 where rows were as many as pieces, and as wide as they are on a grid of 8
     assert (process.memory_info().rss - before) / 2**20 < 400
 
 
@@ -162,7 +162,7 @@ def test_a_failure_within_the_engine_ends_the_process(engine: EngineChoice) -> N
     model = open_bundle(Settings().bundle, allow_unsigned=False).folder / INT8_MODEL
 
     with pytest.raises(ScoringError, match=f"{engine} int8"):
-        int8_engine(engine, model, threads=1, pulse=Pulse()).logits([[broken]])
+        int8_engine(engine, model, threads=1, pulse=Pulse()).logits([[[broken]]])
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -205,8 +205,8 @@ def test_a_micro_batch_that_is_alone_has_all_cores_and_several_have_one_each(
     before = set(enumerate_threads())
     loaded = int8_engine(engine, Path(INT8_MODEL), threads=3, pulse=Pulse(), lone_first=lone_first)
 
-    loaded.logits([[[1, 2]]])
-    loaded.logits([[[1, 2]], [[3]]])
+    loaded.logits([[[[1, 2]]]])
+    loaded.logits([[[[1, 2]]], [[[3]]]])
 
     assert asked == [(3, "1" if lone_first else "0"), (1, "0"), (1, "0")]
     assert all(thread.daemon for thread in set(enumerate_threads()) - before)
@@ -229,15 +229,20 @@ def test_openvino_has_a_micro_batch_that_is_alone_computed_by_all_cores_where_th
     loaded = int8_engine(EngineChoice.OPENVINO, model, 2, Pulse(), lone_first=lone_first)
     comment = [101, 2017, 2024, 9643, 102]
 
-    (alone,) = loaded.logits([[comment]])
-    in_company = loaded.logits([[comment], [comment]])
+    (alone,) = loaded.logits([[[comment]]])
+    in_company = loaded.logits([[[comment]], [[comment]]])
 
     assert asked == [1 if lone_first else 2, 2, 2]
     np.testing.assert_allclose([*in_company], [alone, alone], atol=0.05)
 
+    (in_one_row,) = loaded.logits([[[comment, comment]]])
+    assert asked[3:] == [2], "two comments, though a micro-batch of one row"
+    np.testing.assert_allclose(in_one_row, [alone[0]] * 2, atol=0.05)
+    asked.clear()
+
     assert isinstance(loaded, OverlappingEngine)
-    window, lone = loaded.begin([[comment], [comment]]), loaded.begin([[comment]])
-    assert asked[3:] == [2, 2, 2], "while a window is computed all cores have work"
+    window, lone = loaded.begin([[[comment]], [[comment]]]), loaded.begin([[[comment]]])
+    assert asked == [2, 2, 2], "while a window is computed all cores have work"
     np.testing.assert_allclose([*window.result(), *lone.result()], [alone] * 3, atol=0.05)
 
 
@@ -248,7 +253,7 @@ def test_windows_that_are_computed_at_once_get_each_its_own_logits(engine: Engin
     loaded = int8_engine(engine, model, 2, Pulse(), lone_first=True)
     assert isinstance(loaded, OverlappingEngine)
     words = range(2_000, 2_060)
-    windows = [[[[101, word, 102]] for word in words[start::3]] for start in range(3)]
+    windows = [[[[[101, word, 102]]] for word in words[start::3]] for start in range(3)]
     alone = [np.concatenate(loaded.logits(window)) for window in windows]
 
     first, second, third = map(loaded.begin, windows)
@@ -270,7 +275,7 @@ def test_openvino_beats_while_a_window_is_begun_that_is_longer_than_its_line(
     loaded = int8_engine(EngineChoice.OPENVINO, model, 2, Pulse())
     assert isinstance(loaded, OverlappingEngine)
 
-    begun = loaded.begin([[[101, 2017, 102]]] * 40)
+    begun = loaded.begin([[[[101, 2017, 102]]]] * 40)
 
     assert len(beats) == 40
     assert len(begun.result()) == 40

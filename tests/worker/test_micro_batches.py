@@ -1,34 +1,34 @@
 """Micro-batches: nothing lost, nothing doubled, nothing over the budget, and none too many."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain, pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis.strategies import integers, lists, sampled_from
 
-from worker.batching import FLAT, FREE, cost_of, padded, rows_for
-from worker.micro_batches import OVERHEAD, OverBudgetError, micro_batches
+from worker.batching import FLAT, FREE, Layout, padded, rows_for, shared, width_for
+from worker.micro_batches import OverBudgetError, micro_batches
+from worker.rectangles import cheapest, costs
 
+GRID = Layout(8)
+SHARED = Layout(16, shares=True)
 LENGTHS = lists(integers(1, 512), max_size=400)
-FEW_LENGTHS = lists(integers(1, 512), min_size=1, max_size=8)
 BUDGET = integers(512, 16_384)
-GRIDS = sampled_from([FLAT, FREE, 8])
-PADDED = sampled_from([FREE, 8])
+LAYOUTS = sampled_from([FLAT, FREE, GRID, SHARED])
+PADDED = sampled_from([FREE, GRID])
 REQUESTS = integers(1, 8)
 FEW_ROWS = {1} | {rows for power in range(12) for rows in (2 << power, 3 << power)}
 
 
-def computed(lengths: Sequence[int], grid: int) -> int:
-    """Return the tokens that a device computes for pieces of such lengths at once."""
-    if grid == FLAT:
-        return sum(lengths)
-    return rows_for(len(lengths), grid) * cost_of(max(lengths), grid)
+def widest(lengths: Sequence[int], batch: Sequence[Sequence[int]], layout: Layout) -> int:
+    """Return how wide the rows of a micro-batch are."""
+    return width_for(max(sum(lengths[place] for place in row) for row in batch), layout)
 
 
-def costs(lengths: Sequence[int], batches: Sequence[Sequence[int]], grid: int) -> list[int]:
-    """Return what each micro-batch costs, in tokens, its overhead included."""
-    return [OVERHEAD + computed([lengths[n] for n in batch], grid) for batch in batches]
+def computed(lengths: Sequence[int], batch: Sequence[Sequence[int]], layout: Layout) -> int:
+    """Return the tokens that a device computes for a micro-batch."""
+    return rows_for(len(batch), layout) * widest(lengths, batch, layout)
 
 
 def ended(batches: Sequence[int], requests: int) -> int:
@@ -39,38 +39,37 @@ def ended(batches: Sequence[int], requests: int) -> int:
     return max(free_at)
 
 
-def every_cut(lengths: list[int], budget: int, grid: int) -> Iterator[list[list[int]]]:
-    """Cut pieces between neighbours, longest first, in each way that budget and rows allow."""
-    order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
-    for ways in range(1 << (len(order) - 1)):
-        cuts = [0, *(n + 1 for n in range(len(order) - 1) if ways >> n & 1), len(order)]
-        batches = [order[start:stop] for start, stop in pairwise(cuts)]
-        if any(len(batch) not in FEW_ROWS for batch in batches[:-1]):
-            continue
-        if all(computed([lengths[n] for n in batch], grid) <= budget for batch in batches):
-            yield batches
-
-
-@given(lengths=LENGTHS, budget=BUDGET, grid=GRIDS, requests=REQUESTS)
+@given(lengths=LENGTHS, budget=BUDGET, layout=LAYOUTS, requests=REQUESTS)
 def test_every_piece_is_in_exactly_one_batch_within_budget(
-    lengths: list[int], budget: int, grid: int, requests: int
+    lengths: list[int], budget: int, layout: Layout, requests: int
 ) -> None:
     """Cutting a window loses no piece, doubles none and never overspends."""
-    batches = micro_batches(lengths, budget, grid, requests)
+    batches = micro_batches(lengths, budget, layout, requests)
 
-    assert list(range(len(lengths))) == sorted(chain.from_iterable(batches))
-    assert all(computed([lengths[i] for i in b], grid) <= budget for b in batches)
+    in_rows = chain.from_iterable(batches)
+    assert list(range(len(lengths))) == sorted(chain.from_iterable(in_rows))
+    assert all(computed(lengths, batch, layout) <= budget for batch in batches)
 
 
-@given(lengths=LENGTHS, budget=BUDGET, grid=GRIDS, requests=REQUESTS)
-def test_the_longest_pieces_come_first_of_all(
-    lengths: list[int], budget: int, grid: int, requests: int
+@given(lengths=LENGTHS, budget=BUDGET, layout=sampled_from([FLAT, FREE, GRID]), requests=REQUESTS)
+def test_where_rows_are_not_filled_the_longest_pieces_come_first_of_all(
+    lengths: list[int], budget: int, layout: Layout, requests: int
 ) -> None:
     """A budget too large for the device's memory shows at the first batch."""
-    batches = micro_batches(lengths, budget, grid, requests)
-    order = [lengths[i] for i in chain.from_iterable(batches)]
+    batches = micro_batches(lengths, budget, layout, requests)
+    in_rows = chain.from_iterable(batches)
+    order = [lengths[place] for place in chain.from_iterable(in_rows)]
 
     assert all(left >= right for left, right in pairwise(order))
+
+
+@given(lengths=LENGTHS, budget=BUDGET, layout=PADDED, requests=REQUESTS)
+def test_pieces_share_rows_only_where_the_engine_keeps_them_apart(
+    lengths: list[int], budget: int, layout: Layout, requests: int
+) -> None:
+    """Elsewhere each has one of its own."""
+    for batch in micro_batches(lengths, budget, layout, requests):
+        assert [len(row) for row in batch] == [1] * len(batch)
 
 
 @given(lengths=LENGTHS, budget=BUDGET)
@@ -78,60 +77,68 @@ def test_end_to_end_no_batch_could_take_the_next_one_in(lengths: list[int], budg
     """Each batch but the last is as full as the budget allows."""
     batches = micro_batches(lengths, budget, FLAT)
 
-    for batch, following in pairwise(batches):
-        assert computed([lengths[i] for i in (*batch, following[0])], FLAT) > budget
+    for (row,), (following,) in pairwise(batches):
+        assert computed(lengths, [[*row, following[0]]], FLAT) > budget
 
 
-@given(lengths=FEW_LENGTHS, budget=integers(512, 1_024), grid=PADDED)
-def test_no_other_cut_into_rectangles_is_cheaper(
-    lengths: list[int], budget: int, grid: int
-) -> None:
-    """Of all that a budget allows: neither fuller nor evener ones, nor some of each."""
-    found = sum(costs(lengths, micro_batches(lengths, budget, grid), grid))
-
-    assert found == min(sum(costs(lengths, cut, grid)) for cut in every_cut(lengths, budget, grid))
-
-
-@given(lengths=LENGTHS.filter(bool), budget=BUDGET, grid=PADDED, requests=REQUESTS)
+@given(lengths=LENGTHS.filter(bool), budget=BUDGET, layout=PADDED, requests=REQUESTS)
 def test_requests_that_share_a_window_end_no_later_than_with_the_cheapest_cut(
-    lengths: list[int], budget: int, grid: int, requests: int
+    lengths: list[int], budget: int, layout: Layout, requests: int
 ) -> None:
     """What is spent on evenness pays."""
-    shared = micro_batches(lengths, budget, grid, requests)
-    cheapest = micro_batches(lengths, budget, grid)
+    widths = sorted((width_for(length, layout) for length in lengths), reverse=True)
 
-    assert ended(costs(lengths, shared, grid), requests) <= ended(
-        costs(lengths, cheapest, grid), requests
-    )
+    batches = micro_batches(lengths, budget, layout, requests)
+    found = costs(widths, [len(batch) for batch in batches], layout)
+    alone = costs(widths, cheapest(widths, budget, layout), layout)
+
+    assert ended(found, requests) <= ended(alone, requests)
 
 
 @pytest.mark.parametrize("requests", [2, 4])
 def test_pieces_of_one_length_are_dealt_out_evenly(requests: int) -> None:
     """Under the whole budget one request would take them all."""
-    batches = micro_batches([64] * 2 * requests, 512, 8, requests)
+    batches = micro_batches([64] * 2 * requests, 512, GRID, requests)
 
     assert [len(batch) for batch in batches] == [2] * requests
 
 
-def test_of_two_pieces_each_request_takes_one() -> None:
+@pytest.mark.parametrize("layout", [GRID, SHARED])
+def test_of_two_pieces_each_request_takes_one(layout: Layout) -> None:
     """Together they would be a little cheaper, and twice as late."""
-    assert micro_batches([64, 56], 512, 8, requests=2) == [[0], [1]]
-    assert micro_batches([64, 56], 512, 8, requests=1) == [[0, 1]]
+    assert micro_batches([64, 56], 512, layout, requests=2) == [[[0]], [[1]]]
 
 
-@given(lengths=LENGTHS, budget=BUDGET, requests=REQUESTS)
+def test_of_two_pieces_one_request_takes_both() -> None:
+    """In rows of their own or in one, whichever is narrower."""
+    assert micro_batches([64, 56], 512, GRID) == [[[0], [1]]]
+    assert micro_batches([100, 20, 8], 512, SHARED) == [[[0, 1, 2]]]
+
+
+def test_many_short_pieces_fill_rows() -> None:
+    """A hundred of 20 tokens take less than a tenth more than they have."""
+    lengths = [20] * 100
+
+    batches = micro_batches(lengths, 512, SHARED, requests=2)
+
+    assert sum(computed(lengths, batch, SHARED) for batch in batches) < 1.1 * sum(lengths)
+
+
+@given(lengths=LENGTHS, budget=BUDGET, layout=sampled_from([GRID, SHARED]), requests=REQUESTS)
 def test_rectangles_on_a_grid_are_of_few_shapes(
-    lengths: list[int], budget: int, requests: int
+    lengths: list[int], budget: int, layout: Layout, requests: int
 ) -> None:
     """An engine builds kernels for each shape that it meets, and keeps those of some."""
     pieces = [[7] * length for length in lengths]
-    found = {
-        padded([pieces[i] for i in batch], 8).ids.shape
-        for batch in micro_batches(lengths, budget, 8, requests)
-    }
+    lay = shared if layout.shares else padded
+    shapes = [
+        part.shape[-2:]
+        for batch in micro_batches(lengths, budget, layout, requests)
+        for part in lay([[pieces[place] for place in row] for row in batch], layout)
+    ]
 
-    assert {rows for rows, _ in found} <= FEW_ROWS
-    assert all(width % 8 == 0 for _, width in found)
+    assert {rows for rows, _ in shapes} <= FEW_ROWS
+    assert all(width % layout.grid == 0 for _, width in shapes)
 
 
 @given(lengths=LENGTHS, budget=BUDGET)
@@ -141,27 +148,29 @@ def test_without_padding_there_are_no_more_batches_than_with_it(
     """What the device need not compute leaves room."""
     end_to_end = micro_batches(lengths, budget, FLAT)
 
-    assert len(end_to_end) <= len(micro_batches(lengths, budget, 8))
+    assert len(end_to_end) <= len(micro_batches(lengths, budget, GRID))
 
 
-@pytest.mark.parametrize(("grid", "takes"), [(8, 104), (FREE, 101), (FLAT, 101)])
-def test_a_piece_over_the_budget_is_named_with_both_numbers(grid: int, takes: int) -> None:
+@pytest.mark.parametrize(
+    ("layout", "takes"), [(GRID, 104), (SHARED, 112), (FREE, 101), (FLAT, 101)]
+)
+def test_a_piece_over_the_budget_is_named_with_both_numbers(layout: Layout, takes: int) -> None:
     """The message holds what the piece takes, what there is, and what to raise."""
     named = f"longest piece: {takes} tokens, budget: 100"
     with pytest.raises(OverBudgetError, match=named) as caught:
-        micro_batches([3, 101, 5], budget=100, grid=grid)
+        micro_batches([3, 101, 5], budget=100, layout=layout)
 
     assert caught.value.hint == "raise TIDEGATE_SCORING__BUDGET"
 
 
-@pytest.mark.parametrize("grid", [FLAT, FREE, 8])
+@pytest.mark.parametrize("layout", [FLAT, FREE, GRID, SHARED])
 @pytest.mark.parametrize("requests", [1, 2])
-def test_an_empty_window_makes_no_batch(grid: int, requests: int) -> None:
+def test_an_empty_window_makes_no_batch(layout: Layout, requests: int) -> None:
     """A window of dead letters alone has no pieces."""
-    assert micro_batches([], 8, grid, requests) == []
+    assert micro_batches([], 8, layout, requests) == []
 
 
-@given(length=integers(1, 512), grid=GRIDS)
-def test_a_piece_costs_what_it_costs_in_a_batch_of_its_own(length: int, grid: int) -> None:
+@given(length=integers(1, 512), layout=LAYOUTS)
+def test_a_budget_that_a_piece_takes_by_itself_is_enough(length: int, layout: Layout) -> None:
     """So that no budget that takes it refuses it."""
-    assert computed([length], grid) == cost_of(length, grid)
+    assert micro_batches([length], width_for(length, layout), layout) == [[[0]]]

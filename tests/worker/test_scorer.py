@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from rig.stub import stub_manifest
 from schemas.bundle import BundleManifest
 from schemas.comment import CommentEvent
 from schemas.errors import ScoringError
-from worker.batching import FLAT, MicroBatch, cost_of, rows_for
+from worker.batching import FLAT, FREE, Layout, MicroBatch, rows_for, width_for
 from worker.begun import Begun
 from worker.scoring.engine import DeviceMemoryError, Logits
 from worker.scoring.scorer import Scorer
@@ -22,7 +23,8 @@ from worker.window import Comment, Entry, Erasure, Prepared
 
 LABELS = 6
 PIECES = lists(lists(integers(1, 99), min_size=1, max_size=40), max_size=30)
-GRIDS = sampled_from([FLAT, 1, 8])
+GRID = Layout(8)
+LAYOUTS = sampled_from([FLAT, FREE, GRID, Layout(8, shares=True)])
 
 
 def logits_of(piece: Sequence[int]) -> list[float]:
@@ -31,27 +33,27 @@ def logits_of(piece: Sequence[int]) -> list[float]:
 
 
 class FakeEngine:
-    """Has room for so many tokens at once, counted as an engine with such a grid counts them."""
+    """Has room for so many tokens at once, counted as an engine with such a layout counts them."""
 
     description = "fake"
     budget = 4_096
     requests = 1
 
-    def __init__(self, room: int = 1_000_000, grid: int = 8) -> None:
+    def __init__(self, room: int = 1_000_000, layout: Layout = GRID) -> None:
         self.room = room
-        self.grid = grid
+        self.layout = layout
         self.tried: list[list[int]] = []  # the lengths in each micro-batch
 
     def logits(self, batches: Sequence[MicroBatch]) -> list[Logits]:
         """Return the logits of each row."""
         results = []
         for batch in batches:
-            lengths = [len(piece) for piece in batch]
-            self.tried.append(lengths)
-            rectangle = rows_for(len(batch), self.grid) * cost_of(max(lengths), self.grid)
-            if (sum(lengths) if self.grid == FLAT else rectangle) > self.room:
+            pieces = list(chain.from_iterable(batch))
+            self.tried.append([len(piece) for piece in pieces])
+            widest = width_for(max(sum(map(len, row)) for row in batch), self.layout)
+            if rows_for(len(batch), self.layout) * widest > self.room:
                 raise DeviceMemoryError("no room")
-            results.append(np.array([logits_of(piece) for piece in batch], dtype=np.float32))
+            results.append(np.array([logits_of(piece) for piece in pieces], dtype=np.float32))
         return results
 
 
@@ -76,12 +78,12 @@ def a_window(comments: Sequence[Sequence[Sequence[int]]]) -> Prepared:
     return Prepared(make_fetched(records), entries, pieces, 0)
 
 
-@given(pieces=PIECES, budget=integers(40, 400), grid=GRIDS)
+@given(pieces=PIECES, budget=integers(40, 400), layout=LAYOUTS)
 def test_each_piece_gets_its_own_calibrated_probabilities(
-    pieces: list[list[int]], budget: int, grid: int
+    pieces: list[list[int]], budget: int, layout: Layout
 ) -> None:
     """Whatever company it had in its batch, and whatever the budget."""
-    found = Scorer(FakeEngine(grid=grid), calibrated(2.0, -1.0), budget).probabilities(pieces)
+    found = Scorer(FakeEngine(layout=layout), calibrated(2.0, -1.0), budget).probabilities(pieces)
 
     expected = [[1 / (1 + math.exp(-(2 * x - 1))) for x in logits_of(p)] for p in pieces]
     assert (len(pieces), LABELS) == found.shape
@@ -109,16 +111,16 @@ def test_a_window_without_comments_has_no_scores() -> None:
     assert found.shape == (0, LABELS)
 
 
-@given(pieces=PIECES, room=integers(1, 600), budget=integers(40, 4_096), grid=GRIDS)
+@given(pieces=PIECES, room=integers(1, 600), budget=integers(40, 4_096), layout=LAYOUTS)
 def test_out_of_memory_gives_up_on_nothing_that_fits(
-    pieces: list[list[int]], room: int, budget: int, grid: int
+    pieces: list[list[int]], room: int, budget: int, layout: Layout
 ) -> None:
     """Every piece that fits the device alone is scored rightly; the others have NaN."""
-    engine = FakeEngine(room, grid)
+    engine = FakeEngine(room, layout)
     found = Scorer(engine, calibrated(1.0, 0.0), budget).probabilities(pieces)
 
     for row, piece in zip(found, pieces, strict=True):
-        if cost_of(len(piece), grid) <= room:
+        if width_for(len(piece), layout) <= room:
             assert np.allclose([1 / (1 + math.exp(-x)) for x in logits_of(piece)], row, atol=1e-6)
         else:
             assert np.isnan(row).all()
@@ -139,7 +141,7 @@ def test_the_budget_stays_halved() -> None:
 
 def test_an_engine_that_does_not_pad_gets_more_into_a_budget() -> None:
     """A long piece among short ones costs what it has, and makes the others no wider."""
-    engine = FakeEngine(grid=FLAT)
+    engine = FakeEngine(layout=FLAT)
 
     Scorer(engine, stub_manifest(), budget=100).probabilities([[1] * 60, *[[1] * 3] * 10])
 

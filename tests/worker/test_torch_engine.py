@@ -125,7 +125,7 @@ def test_a_budget_that_holds_the_longest_piece_is_enough(tmp_path: Path) -> None
 
     engine, _ = load_torch_engine(tmp_path, longest=63, budget=63, pulse=Pulse(), found=CPU_ALONE)
 
-    assert (engine.grid, engine.budget) == (FLAT, 63)
+    assert (engine.layout, engine.budget) == (FLAT, 63)
 
 
 @pytest.mark.parametrize("config", ["{", "{}", '{"model_type": "of-mine"}', "[]"])
@@ -155,13 +155,13 @@ def device_of(room: int, kind: type[Exception] = torch.OutOfMemoryError) -> Torc
 def test_out_of_memory_is_said_so_that_a_smaller_micro_batch_is_tried() -> None:
     """And what was launched before it is given up."""
     with pytest.raises(DeviceMemoryError, match="fake: out of memory"):
-        device_of(room=10).logits([[[1] * 8], [[1] * 11]])
+        device_of(room=10).logits([[[[1] * 8]], [[[1] * 11]]])
 
 
 def test_any_other_error_of_the_device_ends_the_worker() -> None:
     """With its cause; an illegal access is found late, so nothing after it can be trusted."""
     with pytest.raises(ScoringError, match="fake: AcceleratorError") as caught:
-        device_of(room=10, kind=torch.AcceleratorError).logits([[[1] * 11]])
+        device_of(room=10, kind=torch.AcceleratorError).logits([[[[1] * 11]]])
 
     assert not isinstance(caught.value, DeviceMemoryError)
     assert isinstance(caught.value.__cause__, torch.AcceleratorError)
@@ -298,9 +298,9 @@ def test_bf16_without_padding_has_the_logits_of_fp32(lengths: Sequence[int]) -> 
     expected = plain_logits(of_base_shape(), pieces[:8])
     engine = flat_engine(of_base_shape(), choose_device(look()), longest=256, pulse=Pulse())
 
-    engine.logits([pieces])
-    (found,) = engine.logits([pieces])
-    alone = np.concatenate(engine.logits([[piece] for piece in pieces[:8]]))
+    engine.logits([[pieces]])
+    (found,) = engine.logits([[pieces]])
+    alone = np.concatenate(engine.logits([[[piece]] for piece in pieces[:8]]))
 
     assert len(pieces) == len(found)
     assert np.abs(expected - found[:8]).max() < BF16_BOUND

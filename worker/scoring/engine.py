@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import ScoringError
-from worker.batching import MicroBatch
+from worker.batching import Layout, MicroBatch
 from worker.begun import Begun
 
 Logits = NDArray[np.float32]
@@ -22,8 +22,8 @@ class Engine(Protocol):
         ...
 
     @property
-    def grid(self) -> int:
-        """Of its rectangles: their widths are its multiples, in tokens; FLAT: it has none."""
+    def layout(self) -> Layout:
+        """How micro-batches lie in its memory."""
         ...
 
     @property

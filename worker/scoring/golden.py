@@ -21,7 +21,7 @@ from worker.tokenise import Tokeniser
 
 # Tokens of pieces that are scored in rows as wide as they are, and wider. One width's kernel may be
 # wrong where those of all others are right: OpenVINO's at 32 was, with AMX (docs/performance.md).
-WIDTHS: Final = (*range(8, 65, 8), 128)
+WIDTHS: Final = (*range(8, 65, 8), *range(80, 129, 16))
 MOST_BY_WIDTH: Final = 0.5  # log-odds; of engines that are right 0.02 was seen, of that one 2
 WRONG_ENGINE: Final = "choose another engine (TIDEGATE_SCORING__ENGINE)"
 
@@ -71,7 +71,7 @@ def _refuse_other_widths(pieces: Sequence[Piece], scorer: Scorer, bundle: Bundle
         for number, width in enumerate(WIDTHS)
         if width <= bundle.manifest.max_length
     ]
-    pairs = scorer.log_odds([list(pair) for pair in pairwise(made)])
+    pairs = scorer.log_odds([[[own], [wider]] for own, wider in pairwise(made)])
     for piece, ((_, own), (wider, _)) in zip(made[1:], pairwise(pairs), strict=False):
         moved = float(np.abs(own - wider).max())
         if not moved <= MOST_BY_WIDTH:

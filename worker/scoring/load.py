@@ -10,7 +10,7 @@ import structlog
 
 from schemas.bundle import FLOAT_WEIGHTS, INT8_MODEL, TOKENIZER, verify
 from schemas.errors import BundleError, ScoringError, SettingsError
-from worker.batching import cost_of
+from worker.batching import width_for
 from worker.bundle import Bundle
 from worker.pulse import Pulse
 from worker.scoring import golden
@@ -85,7 +85,7 @@ def _proved(  # noqa: PLR0913 - what an engine is made of, and proved by
 ) -> Scorer:
     with time_limit(settings.time_limit_s):
         engine, why = _engine(chosen, bundle, settings, pulse, on_cpu=on_cpu, lone_first=lone_first)
-    longest = cost_of(bundle.manifest.max_length, engine.grid)
+    longest = width_for(bundle.manifest.max_length, engine.layout)
     budget = settings.budget or max(engine.budget, longest)
     if budget < longest:
         raise SettingsError(

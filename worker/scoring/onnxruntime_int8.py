@@ -16,14 +16,14 @@ from typing import Any, Final
 import onnxruntime
 
 from schemas.errors import ScoringError
-from worker.batching import MicroBatch, padded
+from worker.batching import FREE, MicroBatch, padded
 from worker.begun import Begun
 from worker.pulse import Pulse
 from worker.scoring.cores import usable_cores
 from worker.scoring.engine import Logits
 from worker.scoring.give_way import give_way
 
-GRID: Final = 1  # token: it does not care for shapes
+LAYOUT: Final = FREE  # it does not care for shapes
 BUDGET: Final = 512  # tokens; as fast as 1,024, in half of the memory
 ERRORS_ONLY: Final = 3  # what it logs goes past our log, to stderr
 # A run's threads wait for each other awake, and sleep when it ends: idle costs nothing. A broker
@@ -50,7 +50,7 @@ class OnnxRuntimeInt8:
         ScoringError: the file cannot be loaded.
     """
 
-    grid = GRID
+    layout = LAYOUT
     budget = BUDGET
 
     def __init__(self, model: Path, threads: int | None, pulse: Pulse, *, lone_first: bool) -> None:
@@ -89,7 +89,7 @@ class OnnxRuntimeInt8:
         session = self._alone if is_alone else self._together
 
         def run(batch: MicroBatch) -> Logits:
-            rows = padded(batch, GRID)
+            rows = padded(batch, LAYOUT)
             inputs = {"input_ids": rows.ids, "attention_mask": rows.mask}
             logits: Logits = session.run(["logits"], inputs)[0]
             self._pulse.beat(caller)

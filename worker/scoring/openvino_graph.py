@@ -30,7 +30,7 @@ def part_products(model: ov.Model) -> int:
 
 def _part(cut: Any, nodes: Mapping[str, Any]) -> bool:
     """Give those who read a part of a product a product of their own; the names are the file's."""
-    name = _source(cut, 2).get_node().get_friendly_name().removesuffix("_widths")
+    name = source(cut, 2).get_node().get_friendly_name().removesuffix("_widths")
     constants = [nodes.get(f"{name}_{part}") for part in ("weights", "scales", "bias", "widths")]
     product, zero_points = nodes.get(f"{name}_product"), nodes.get(f"{name}_zero_points")
     if product is None or zero_points is None or None in constants or zero_points.data.any():
@@ -41,13 +41,13 @@ def _part(cut: Any, nodes: Mapping[str, Any]) -> bool:
             ops.convert(ops.constant(weights[:, start:stop].copy()), np.float32),
             ops.constant(scales[start:stop].copy()),
         )
-        alone = ops.matmul(_source(product, 0), in_floats, transpose_a=False, transpose_b=False)
+        alone = ops.matmul(source(product, 0), in_floats, transpose_a=False, transpose_b=False)
         part = ops.add(alone, ops.constant(bias[start:stop].copy())).output(0)
         for reader in list(cut.output(number).get_target_inputs()):
             reader.replace_source_output(part)
     return True
 
 
-def _source(node: Any, number: int) -> Any:
+def source(node: Any, number: int) -> Any:
     """Return what a node reads at one of its inputs."""
     return node.input(number).get_source_output()

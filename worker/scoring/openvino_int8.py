@@ -16,19 +16,21 @@ import numpy as np
 import openvino as ov
 
 from schemas.errors import ScoringError
-from worker.batching import MicroBatch, padded
+from worker.batching import Layout, MicroBatch, rows_for
 from worker.begun import Begun
 from worker.pulse import Pulse
 from worker.scoring.cores import usable_cores
 from worker.scoring.engine import Logits
 from worker.scoring.give_way import new_threads_give_way
 from worker.scoring.openvino_graph import part_products
+from worker.scoring.openvino_rows import feeds, share_rows
 
-# It builds a kernel for each new shape, and a quarter of its speed goes into building; padding
-# to 8 costs 4 %.
-GRID: Final = 8  # tokens
+# It builds kernels for each new shape, and is slower where one follows another, so shapes are few:
+# with shared rows on a grid of 8 it takes 70 MB more, and is no faster (docs/performance.md).
+SHARED: Final = Layout(16, shares=True)
+ALONE: Final = Layout(8)  # of pieces that have a row each
 
-BUDGET: Final = 512  # tokens; flat to 2,048, worse at 256 and 4,096, and the smallest in memory
+BUDGET: Final = 512  # tokens; as fast as 1,024, in 40 MB less
 
 # Kernels that each stream keeps for shapes that come again, 15 a shape. Of its own 5,000 a process
 # grows as it meets shapes; with 50 it builds them again and again (docs/performance.md).
@@ -52,7 +54,6 @@ class OpenVinoInt8:
         ScoringError: the file cannot be compiled for this CPU.
     """
 
-    grid = GRID
     budget = BUDGET
 
     def __init__(self, model: Path, threads: int | None, pulse: Pulse, *, lone_first: bool) -> None:
@@ -65,19 +66,19 @@ class OpenVinoInt8:
 
     def _load(self, model: Path, *, lone_first: bool) -> None:
         core = ov.Core()
+        self._alone: _Line | None = None
         self._number_type = "bf16" if "BF16" in _capabilities(core) else "f32"
         try:
             graph = core.read_model(model)
-            self._labels = graph.output(0).partial_shape[1].get_length()
             part_products(graph)
-            self._together = self._line(core, graph, self.requests)
-            self._alone = self._together
             if lone_first and self.requests > 1:
-                self._alone = self._line(core, graph, 1)
+                self._alone = self._line(core, graph, ALONE, 1)
+            self.layout = SHARED if share_rows(graph) else ALONE
+            self._together = self._line(core, graph, self.layout, self.requests)
         except RuntimeError as error:
             raise ScoringError(f"{model.name}: OpenVINO cannot compile it: {error}") from error
 
-    def _line(self, core: ov.Core, graph: ov.Model, requests: int) -> "_Line":
+    def _line(self, core: ov.Core, graph: ov.Model, layout: Layout, requests: int) -> "_Line":
         """Compile the graph for so many requests at once, on all threads together."""
         config = {
             "INFERENCE_NUM_THREADS": self.requests,
@@ -87,7 +88,7 @@ class OpenVinoInt8:
             "CPU_RUNTIME_CACHE_CAPACITY": KERNELS,
         }
         compiled = core.compile_model(graph, "CPU", config)
-        return _Line(compiled, requests * IN_LINE)
+        return _Line(compiled, layout, requests * IN_LINE)
 
     @property
     def description(self) -> str:
@@ -108,12 +109,13 @@ class OpenVinoInt8:
         Raises:
             ScoringError: the engine failed; the process must end.
         """
-        is_alone = len(batches) == 1 and self._together.is_idle
-        line = self._alone if is_alone else self._together
+        line = self._together
+        if self._alone and line.is_idle and [len(row) for batch in batches for row in batch] == [1]:
+            line = self._alone
         jobs = []
         try:
             for batch in batches:
-                jobs.append(line.start(batch, self._labels))
+                jobs.append(line.start(batch))
                 self._pulse.beat()
         except RuntimeError as error:
             raise self._failed(error) from error
@@ -136,13 +138,15 @@ class OpenVinoInt8:
 class _Job:
     """A micro-batch on its way, and where its logits are written."""
 
-    def __init__(self, request: ov.InferRequest, batch: MicroBatch, labels: int) -> None:
-        rows = padded(batch, GRID)
-        logits = np.empty((len(rows.ids), labels), dtype=np.float32)
+    def __init__(
+        self, request: ov.InferRequest, batch: MicroBatch, layout: Layout, labels: int
+    ) -> None:
+        pieces = sum(map(len, batch))
+        logits = np.empty((rows_for(pieces, layout), labels), dtype=np.float32)
         request.set_output_tensor(ov.Tensor(logits, shared_memory=True))
-        request.start_async({"input_ids": rows.ids, "attention_mask": rows.mask})
+        request.start_async(feeds(batch, layout))
         self.request = request
-        self.logits: Logits = logits[: len(batch)]  # rows behind them are the grid's
+        self.logits: Logits = logits[:pieces]  # those behind them are the grid's
 
 
 class _Line:
@@ -151,7 +155,9 @@ class _Line:
     OpenVINO has a queue of its own, by which one cannot wait for some of them alone.
     """
 
-    def __init__(self, compiled: ov.CompiledModel, most: int) -> None:
+    def __init__(self, compiled: ov.CompiledModel, layout: Layout, most: int) -> None:
+        self._labels = compiled.output(0).get_partial_shape()[1].get_length()
+        self._layout = layout
         self._free = [compiled.create_infer_request() for _ in range(most)]
         self._on_their_way: deque[_Job] = deque()
 
@@ -160,11 +166,11 @@ class _Line:
         """Whether all that was started was waited for."""
         return not self._on_their_way
 
-    def start(self, batch: MicroBatch, labels: int) -> _Job:
+    def start(self, batch: MicroBatch) -> _Job:
         """Start a micro-batch; where no request is free, the first one ends before."""
         if not self._free:
             self.finish(self._on_their_way[0])
-        job = _Job(self._free.pop(), batch, labels)
+        job = _Job(self._free.pop(), batch, self._layout, self._labels)
         self._on_their_way.append(job)
         return job
 

@@ -1,13 +1,14 @@
 """Prepared windows to probabilities: the room around an engine."""
 
 from collections.abc import Sequence
+from itertools import chain
 from time import monotonic
 
 import numpy as np
 import structlog
 
 from schemas.bundle import BundleManifest
-from worker.batching import MicroBatch, Piece, cost_of
+from worker.batching import MicroBatch, Piece, width_for
 from worker.begun import Begun, when_asked
 from worker.micro_batches import micro_batches
 from worker.scoring.engine import DeviceMemoryError, Engine, Logits, OverlappingEngine
@@ -84,40 +85,43 @@ class Scorer:
             rest, placed, found = everything, first, begun
             while rest:
                 try:
-                    for batch, rows in zip(placed, found.result(), strict=True):
-                        logits[batch] = rows
+                    for batch, of_batch in zip(placed, found.result(), strict=True):
+                        logits[list(chain.from_iterable(batch))] = of_batch
                     break
                 except DeviceMemoryError:
-                    rest = self._halved(rest, pieces, longest=placed[0][0])
+                    rest = self._halved(rest, pieces)
                     placed = self._placed(rest, pieces)
                     found = self._computed(placed, pieces)
             return _sigmoid(self._slope * logits + self._intercept)
 
         return Begun(begun.is_ready, probabilities)
 
-    def _placed(self, places: Sequence[int], pieces: Sequence[Piece]) -> list[list[int]]:
-        """Cut the pieces at these places into micro-batches; of each, where its pieces are."""
+    def _placed(self, places: Sequence[int], pieces: Sequence[Piece]) -> list[list[list[int]]]:
+        """Cut the pieces at these places into micro-batches of rows; of each where they are."""
         if not places:
             return []
         lengths = [len(pieces[place]) for place in places]
         engine = self._engine
         # Memory that ran out over short pieces is no reason not to try a long one alone.
-        budget = max(self._budget, cost_of(max(lengths), engine.grid))
-        batches = micro_batches(lengths, budget, engine.grid, engine.requests)
-        return [[places[number] for number in batch] for batch in batches]
+        budget = max(self._budget, width_for(max(lengths), engine.layout))
+        batches = micro_batches(lengths, budget, engine.layout, engine.requests)
+        return [[[places[number] for number in row] for row in batch] for batch in batches]
 
     def _computed(
-        self, placed: Sequence[Sequence[int]], pieces: Sequence[Piece]
+        self, placed: Sequence[Sequence[Sequence[int]]], pieces: Sequence[Piece]
     ) -> Begun[list[Logits]]:
         """Begin to compute these micro-batches, where the engine can."""
-        batches: list[MicroBatch] = [[pieces[place] for place in batch] for batch in placed]
+        batches: list[MicroBatch] = [
+            [[pieces[place] for place in row] for row in batch] for batch in placed
+        ]
         if isinstance(self._engine, OverlappingEngine):
             return self._engine.begin(batches)
         return when_asked(self._engine.logits)(batches)
 
-    def _halved(self, rest: list[int], pieces: Sequence[Piece], longest: int) -> list[int]:
+    def _halved(self, rest: list[int], pieces: Sequence[Piece]) -> list[int]:
         """Halve the budget, or give up on a piece that does not fit even alone."""
-        alone = cost_of(len(pieces[longest]), self._engine.grid)
+        longest = max(rest, key=lambda place: len(pieces[place]))
+        alone = width_for(len(pieces[longest]), self._engine.layout)
         if self._budget <= alone:  # no batch cost more than this piece
             return [place for place in rest if place != longest]
         self._budget //= 2

@@ -1,6 +1,7 @@
 """The float engine without padding: micro-batches end to end, launched first and fetched late."""
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -24,7 +25,7 @@ class TorchFlat:
     """
 
     requests = 1  # the device computes one micro-batch with all that it has
-    grid = FLAT
+    layout = FLAT
 
     def __init__(
         self,
@@ -56,7 +57,7 @@ class TorchFlat:
         on_their_way = []
         with torch.inference_mode(), torch.cuda.stream(self._stream):
             for batch in batches:
-                on_their_way.append(_fetched(self._launch(flat(batch))))
+                on_their_way.append(_fetched(self._launch(flat(list(chain.from_iterable(batch))))))
                 self._pulse.beat()
         return [self._arrived(result) for result in on_their_way]
 

@@ -5,13 +5,13 @@ from typing import Any, Final
 
 import torch
 
-from worker.batching import MicroBatch, padded
+from worker.batching import Layout, MicroBatch, padded
 from worker.pulse import Pulse
 from worker.scoring.engine import Logits
 from worker.scoring.torch_device import TorchDevice
 from worker.scoring.torch_errors import guarded
 
-GRID: Final = 8  # tokens; the tensor cores of a GPU like multiples
+LAYOUT: Final = Layout(8)  # the tensor cores of a GPU like multiples
 
 
 class TorchFloat:
@@ -24,7 +24,7 @@ class TorchFloat:
     """
 
     requests = 1  # the device computes one micro-batch with all that it has
-    grid = GRID
+    layout = LAYOUT
 
     def __init__(self, model: Any, device: TorchDevice, pulse: Pulse) -> None:
         self._pulse = pulse
@@ -55,7 +55,7 @@ class TorchFloat:
         return [result.cpu().numpy() for result in results]
 
     def _forward(self, batch: MicroBatch) -> torch.Tensor:
-        rows = padded(batch, GRID)
+        rows = padded(batch, LAYOUT)
         ids = torch.from_numpy(rows.ids).to(self._device.torch, non_blocking=True)
         mask = torch.from_numpy(rows.mask).to(self._device.torch, non_blocking=True)
         logits: torch.Tensor = self._model(input_ids=ids, attention_mask=mask).logits

@@ -9,12 +9,12 @@ import onnxruntime
 
 from benchmarks.peers.engines.engine import Engine
 from benchmarks.peers.engines.sorted_batches import sorted_batches
-from worker.batching import Padded
+from worker.batching import FREE, Padded
 from worker.scoring.cores import usable_cores
 from worker.scoring.engine import Logits
 
 BUDGET: Final = 512  # tokens; as fast as 1,024, in half of the memory
-GRID: Final = 1
+LAYOUT: Final = FREE
 
 
 def load(folder: Path, file: str) -> Engine:
@@ -32,4 +32,4 @@ def load(folder: Path, file: str) -> Engine:
     def infer(batches: Sequence[Padded]) -> list[Logits]:
         return list(pool.map(run, batches))
 
-    return sorted_batches(folder, BUDGET, GRID, infer)
+    return sorted_batches(folder, BUDGET, LAYOUT, infer)

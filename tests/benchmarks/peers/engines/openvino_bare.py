@@ -9,12 +9,12 @@ import openvino
 
 from benchmarks.peers.engines.engine import Engine
 from benchmarks.peers.engines.sorted_batches import sorted_batches
-from worker.batching import Padded
+from worker.batching import Layout, Padded
 from worker.scoring.cores import usable_cores
 from worker.scoring.engine import Logits
 
 BUDGET: Final = 512  # tokens; flat to 2,048
-GRID: Final = 8
+LAYOUT: Final = Layout(8)
 
 
 def load(folder: Path, file: str, number_type: str | None = None) -> Engine:
@@ -46,4 +46,4 @@ def load(folder: Path, file: str, number_type: str | None = None) -> Engine:
         requests.wait_all()
         return [found[number] for number in range(len(batches))]
 
-    return sorted_batches(folder, BUDGET, GRID, infer)
+    return sorted_batches(folder, BUDGET, LAYOUT, infer)

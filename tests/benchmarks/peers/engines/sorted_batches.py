@@ -5,6 +5,7 @@ left out is all that tidegate adds: pieces, calibration, the check of golden com
 """
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +13,20 @@ from tokenizers import Tokenizer
 
 from benchmarks.peers.engines.engine import Engine, Scores
 from schemas.bundle import TOKENIZER, read_manifest
-from worker.batching import Padded, padded
+from worker.batching import Layout, Padded, padded
 from worker.micro_batches import micro_batches
 from worker.scoring.engine import Logits
 
 Infer = Callable[[Sequence[Padded]], Sequence[Logits]]
 
 
-def sorted_batches(folder: Path, budget: int, grid: int, infer: Infer) -> Engine:
+def sorted_batches(folder: Path, budget: int, layout: Layout, infer: Infer) -> Engine:
     """Return an engine over what computes the logits of micro-batches, [rows, labels] each.
 
     Args:
         folder: the model's bundle.
         budget: padded tokens in a micro-batch.
-        grid: of the rectangles, as `worker.batching` has it.
+        layout: of rectangles of one piece a row.
         infer: computes the logits.
     """
     manifest = read_manifest(folder)
@@ -34,11 +35,12 @@ def sorted_batches(folder: Path, budget: int, grid: int, infer: Infer) -> Engine
 
     def score(texts: Sequence[str]) -> Scores:
         pieces = [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
-        places = micro_batches([len(piece) for piece in pieces], budget, grid)
-        found = infer([padded([pieces[place] for place in batch], grid) for batch in places])
+        places = micro_batches([len(piece) for piece in pieces], budget, layout)
+        batches = [[[pieces[place] for place in row] for row in batch] for batch in places]
+        found = infer([padded(batch, layout) for batch in batches])
         logits = np.empty((len(pieces), len(manifest.labels)))
         for batch, rows in zip(places, found, strict=True):
-            logits[batch] = rows[: len(batch)]
+            logits[list(chain.from_iterable(batch))] = rows[: len(batch)]
         probabilities: Scores = (1 / (1 + np.exp(-logits))).tolist()
         return probabilities
 

@@ -9,11 +9,11 @@ from transformers import AutoModelForSequenceClassification
 
 from benchmarks.peers.engines.engine import Engine
 from benchmarks.peers.engines.sorted_batches import sorted_batches
-from worker.batching import Padded
+from worker.batching import Layout, Padded
 from worker.scoring.engine import Logits
 
 BUDGET: Final = 1_024  # tokens, at which torch is at its best on a few cores
-GRID: Final = 8
+LAYOUT: Final = Layout(8)
 
 
 def load(folder: Path, number_type: str) -> Engine:
@@ -31,4 +31,4 @@ def load(folder: Path, number_type: str) -> Engine:
                 for batch in batches
             ]
 
-    return sorted_batches(folder, BUDGET, GRID, infer)
+    return sorted_batches(folder, BUDGET, LAYOUT, infer)
