@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from benchmarks.cluster import Run, await_all, environment, play, prepare_topics, worker
 from deploy.broker import LocalBroker
 
-COUNT = 200_000
+COUNT = 400_000
 ROUNDS = 3
 WINDOW = "5000"
 TEXT = "this is comment number {} and it is about as long as people write them, more or less"

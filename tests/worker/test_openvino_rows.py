@@ -16,11 +16,11 @@ from worker.batching import Layout, MicroBatch
 from worker.bundle import open_bundle
 from worker.pulse import Pulse
 from worker.scoring.load import int8_engine
-from worker.scoring.openvino_int8 import ALONE, SHARED
 from worker.scoring.openvino_rows import feeds, share_rows
 from worker.settings import EngineChoice, Settings
 
-GRID = Layout(8, shares=True)
+ALONE = Layout(16)
+SHARED = Layout(16, shares=True)
 PIECE = lists(integers(1_000, 20_000), min_size=1, max_size=30).map(lambda ids: [101, *ids, 102])
 ROWS = lists(lists(PIECE, min_size=1, max_size=4), min_size=1, max_size=5)
 
@@ -64,7 +64,7 @@ def test_a_piece_has_the_logits_that_it_has_in_a_row_of_its_own(
     """Wherever in a row it lies, behind and before whatever."""
     by_itself = [logits(alone, [[piece]], ALONE)[0] for row in batch for piece in row]
 
-    found = logits(shared, batch, GRID)
+    found = logits(shared, batch, SHARED)
 
     np.testing.assert_allclose(found, by_itself, atol=0.05)  # bytes may round otherwise
 
@@ -74,8 +74,8 @@ def test_a_neighbour_that_is_changed_changes_nothing(shared: ov.CompiledModel) -
     rude, other = [101, 2017, 2024, 9643, 102], [101, 2748, 102]
     kind, long = [101, 4067, 2017, 102], [101, *[9643] * 40, 102]
 
-    found = logits(shared, [[rude, kind, long], [rude]], GRID)
-    changed = logits(shared, [[rude, other, long[:-1], kind[1:2]], [rude]], GRID)
+    found = logits(shared, [[rude, kind, long], [rude]], SHARED)
+    changed = logits(shared, [[rude, other, long[:-1], kind[1:2]], [rude]], SHARED)
 
     np.testing.assert_array_equal(found[0], changed[0])
     np.testing.assert_allclose(found[0], found[3], atol=0.05)

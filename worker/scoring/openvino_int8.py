@@ -26,9 +26,8 @@ from worker.scoring.openvino_graph import part_products
 from worker.scoring.openvino_rows import feeds, share_rows
 
 # It builds kernels for each new shape, and is slower where one follows another, so shapes are few:
-# with shared rows on a grid of 8 it takes 70 MB more, and is no faster (docs/performance.md).
-SHARED: Final = Layout(16, shares=True)
-ALONE: Final = Layout(8)  # of pieces that have a row each
+# on a grid of 8 it takes 55 to 70 MB more, and is no faster (docs/performance.md).
+GRID: Final = 16  # tokens
 
 BUDGET: Final = 512  # tokens; as fast as 1,024, in 40 MB less
 
@@ -72,8 +71,8 @@ class OpenVinoInt8:
             graph = core.read_model(model)
             part_products(graph)
             if lone_first and self.requests > 1:
-                self._alone = self._line(core, graph, ALONE, 1)
-            self.layout = SHARED if share_rows(graph) else ALONE
+                self._alone = self._line(core, graph, Layout(GRID), 1)
+            self.layout = Layout(GRID, shares=share_rows(graph))
             self._together = self._line(core, graph, self.layout, self.requests)
         except RuntimeError as error:
             raise ScoringError(f"{model.name}: OpenVINO cannot compile it: {error}") from error
