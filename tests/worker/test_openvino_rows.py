@@ -69,6 +69,17 @@ def test_a_piece_has_the_logits_that_it_has_in_a_row_of_its_own(
     np.testing.assert_allclose(found, by_itself, atol=0.05)  # bytes may round otherwise
 
 
+def test_a_row_may_be_longer_than_any_piece(
+    alone: ov.CompiledModel, shared: ov.CompiledModel
+) -> None:
+    """Here than the table of positions; a bundle for short pieces has a small one."""
+    piece = [101, *range(2_000, 2_028), 102]
+
+    found = logits(shared, [[piece] * 20], SHARED)
+
+    np.testing.assert_allclose(found, [logits(alone, [[piece]], ALONE)[0]] * 20, atol=0.05)
+
+
 def test_a_neighbour_that_is_changed_changes_nothing(shared: ov.CompiledModel) -> None:
     """To the bit: attention gives it a weight of zero."""
     rude, other = [101, 2017, 2024, 9643, 102], [101, 2748, 102]

@@ -17,7 +17,9 @@ from openvino import opset13 as ops
 from worker.batching import Layout, MicroBatch, padded, shared
 from worker.scoring.openvino_graph import source
 
-POSITIONS: Final = "/embeddings/position_embeddings/"  # the names are the file's (trainer/graph.py)
+# The names are the file's (trainer/graph.py).
+POSITIONS: Final = "/embeddings/position_embeddings/"
+TYPES: Final = "/embeddings/token_type_embeddings/"
 LAST_LAYER: Final = "/first_row/"
 HIDDEN: Final = -10_000.0  # what the file adds to a score where attention must not look
 
@@ -29,7 +31,7 @@ def share_rows(model: ov.Model) -> bool:
         Whether they can: in the graph of a BERT. Any other is as it was.
     """
     nodes = model.get_ordered_ops()
-    positions = [node.input(1) for node in _of_type("Gather", nodes) if _is_in(POSITIONS, node)]
+    positions, types = (_indices_of(table, nodes) for table in (POSITIONS, TYPES))
     softmaxes = _of_type("Softmax", nodes)
     last = [node for node in softmaxes if _is_in(LAST_LAYER, node)]
     if not positions or len(last) != 1:
@@ -38,8 +40,11 @@ def share_rows(model: ov.Model) -> bool:
     rows, pieces = (_input(name, parts) for name, parts in (("rows", 3), ("pieces", 2)))
     _replace(model, "input_ids", _part(rows, 0))
     _replace(model, "attention_mask", _part(pieces, 1))
+    starts = _part(rows, 1)
     for reader in positions:
-        reader.replace_source_output(_part(rows, 1))
+        reader.replace_source_output(starts)
+    for reader in types:  # all are 0; in the file they are cut from a row as long as a piece may be
+        reader.replace_source_output(ops.multiply(starts, ops.constant(np.int64(0))).output(0))
     bias = _bias(_part(rows, 2))
     for softmax in softmaxes:
         if not _is_in(LAST_LAYER, softmax):
@@ -100,6 +105,11 @@ def _replace(model: ov.Model, name: str, by: Any) -> None:
     for reader in list(output.get_target_inputs()):
         reader.replace_source_output(by)
     model.remove_parameter(output.get_node())
+
+
+def _indices_of(table: str, nodes: Sequence[Any]) -> list[Any]:
+    """Return the inputs that say what is looked up in a table."""
+    return [node.input(1) for node in _of_type("Gather", nodes) if _is_in(table, node)]
 
 
 def _of_type(kind: str, nodes: Sequence[Any]) -> list[Any]:
