@@ -141,7 +141,7 @@ def _paced(broker: LocalBroker, name: str, texts: list[str], per_s: float) -> li
     sent = 0
     while (passed := monotonic() - start) < SETTLES_S + SECONDS:
         while sent < passed * per_s:
-            watch.send(texts[sent])
+            watch.send(texts[sent % len(texts)])
             sent += 1
         watch.read(0.002)
     end = monotonic() + 30
