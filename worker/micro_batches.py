@@ -19,7 +19,8 @@ from worker.shared_rows import shared_rows
 # Micro-batches a request; with more of them than this the last one no longer weighs.
 FEW: Final = 8
 
-TURNS: Final = 4  # of all requests; fewer are tried for a small window
+# A window that takes fewer turns of all requests than this is cut for more of them as well.
+TURNS: Final = 4
 
 WIDTHS: Final = (128, 96, 64, 48, 32)  # tokens, tried for rows that pieces share
 

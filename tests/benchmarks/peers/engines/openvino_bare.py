@@ -14,7 +14,7 @@ from worker.scoring.cores import usable_cores
 from worker.scoring.engine import Logits
 
 BUDGET: Final = 512  # tokens; flat to 2,048
-LAYOUT: Final = Layout(8)
+LAYOUT: Final = Layout(16)  # in rows of one piece 1.02 to 1.05 times as fast as on a grid of 8
 
 
 def load(folder: Path, file: str, number_type: str | None = None) -> Engine:
