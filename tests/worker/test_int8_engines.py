@@ -29,7 +29,7 @@ from worker.scoring.cores import usable_cores
 from worker.scoring.engine import OverlappingEngine
 from worker.scoring.give_way import STEPS, TASKS
 from worker.scoring.load import int8_engine, load_for_alone, load_scorer
-from worker.scoring.openvino_graph import part_products
+from worker.scoring.openvino_graph import leave_keys_as_rows, part_products
 from worker.scoring.scorer import Scorer
 from worker.settings import EngineChoice, ScoringSettings, Settings
 from worker.tokenise import Tokeniser
@@ -122,6 +122,21 @@ def test_openvino_computes_query_key_and_value_apart() -> None:
     apart = core.compile_model(graph, "CPU", settings)(comment)[0]
     np.testing.assert_allclose(apart, together, atol=0.05)  # logits; bytes may round otherwise
     assert part_products(graph) == 0, "they are apart already"
+
+
+def test_openvino_takes_keys_as_rows_to_the_same_bit() -> None:
+    """In each layer but the last, whose first row alone is computed; the file has columns."""
+    bundle = open_bundle(Settings().bundle, allow_unsigned=False)
+    core = openvino.Core()
+    graph = core.read_model(bundle.folder / INT8_MODEL)
+    comment = {"input_ids": [[101, 2017, 2024, 9643, 102]], "attention_mask": [[1] * 5]}
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}
+    as_columns = core.compile_model(graph, "CPU", settings)(comment)[0]
+
+    assert leave_keys_as_rows(graph) == 5
+
+    assert np.array_equal(core.compile_model(graph, "CPU", settings)(comment)[0], as_columns)
+    assert leave_keys_as_rows(graph) == 0, "they are rows already"
 
 
 def test_openvino_keeps_kernels_for_few_shapes_whatever_windows_have() -> None:

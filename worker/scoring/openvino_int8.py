@@ -22,7 +22,7 @@ from worker.pulse import Pulse
 from worker.scoring.cores import usable_cores
 from worker.scoring.engine import Logits
 from worker.scoring.give_way import new_threads_give_way
-from worker.scoring.openvino_graph import part_products
+from worker.scoring.openvino_graph import leave_keys_as_rows, part_products
 from worker.scoring.openvino_rows import feeds, share_rows
 
 # It builds kernels for each new shape, and is slower where one follows another, so shapes are few:
@@ -70,6 +70,7 @@ class OpenVinoInt8:
         try:
             graph = core.read_model(model)
             part_products(graph)
+            leave_keys_as_rows(graph)
             if lone_first and self.requests > 1:
                 self._alone = self._line(core, graph, Layout(GRID), 1)
             self.layout = Layout(GRID, shares=share_rows(graph))
