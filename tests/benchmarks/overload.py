@@ -25,6 +25,7 @@ from deploy.broker import LocalBroker
 from rig.api_server import ApiServer, api_server
 
 CLIENTS: Final = 32
+MANY: Final = 640  # clients over capacity
 SECONDS: Final = 15
 HALF_S: Final = 60  # a p99 needs some thousand answers
 OVER_S: Final = 60
@@ -70,19 +71,20 @@ def measure(_: LocalBroker) -> dict[str, Any]:
     with TemporaryDirectory() as name, api_server(Path(name), **DEFAULTS) as server:
         folder = Path(name)
         many = script_of(folder / "many", texts).read_text()
-        warm = _asked(server, folder, many, CLIENTS // 2, 5)
-        capacity = _asked(server, folder, many, CLIENTS // 2, SECONDS)
+        warm = _asked(server, folder, many, CLIENTS, 5)
+        capacity = _asked(server, folder, many, CLIENTS, SECONDS)
         per_s = len(capacity[200].ms) / SECONDS
         pause_ms = CLIENTS / (per_s / 2) * 1e3 - float(np.median(capacity[200].ms))
         half = _asked(server, folder, many, CLIENTS, HALF_S, pause_ms)
         over, grown_mb = _over(server, folder, many, per_s)
-        after = _asked(server, folder, many, CLIENTS // 2, SECONDS)
+        after = _asked(server, folder, many, CLIENTS, SECONDS)
     refused = np.concatenate([over[code].ms for code in (429, 503)])
     short = half[200].ms[half[200].bytes <= SHORT]
     return {
         "comments": source,
         "warm_up": {code: len(found.ms) for code, found in warm.items()},
         "capacity_per_s": round(per_s, 1),
+        "capacity_answers": {code: len(found.ms) for code, found in capacity.items()},
         "half_load_per_s": round(len(half[200].ms) / HALF_S, 1),
         "half_load_p99_ms": _percentile(half[200].ms, 99),
         "half_load_short_p50_ms": _percentile(short, 50),
@@ -107,8 +109,9 @@ def _over(
     server: ApiServer, folder: Path, many: str, per_s: float
 ) -> tuple[dict[int, Answers], float]:
     """Ask for too much, and say by how many MB the server grew from its tenth second on."""
-    clients = 8 * CLIENTS
-    pause_ms = clients / (FACTOR * per_s) * 1e3
+    # One in five may be accepted, and waits for its answer as long as the deadline at most. So many
+    # seldom wait for another thing than their pause, and ask for five times as much or more.
+    pause_ms = (MANY / (FACTOR * per_s) - DEADLINE_S / FACTOR) * 1e3
     process, ended, sizes = psutil.Process(server.process.pid), Event(), []
 
     def watch() -> None:
@@ -117,7 +120,7 @@ def _over(
 
     watching = Thread(target=watch)
     watching.start()
-    found = _asked(server, folder, many, clients, OVER_S, pause_ms)
+    found = _asked(server, folder, many, MANY, OVER_S, pause_ms)
     ended.set()
     watching.join()
     return found, round((max(sizes[10:]) - sizes[10]) / MB, 1)

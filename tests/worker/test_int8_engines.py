@@ -258,6 +258,7 @@ def test_openvino_has_a_micro_batch_that_is_alone_computed_by_all_cores_where_th
     assert isinstance(loaded, OverlappingEngine)
     window, lone = loaded.begin([[[comment]], [[comment]]]), loaded.begin([[[comment]]])
     assert asked == [2, 2, 2], "while a window is computed all cores have work"
+    assert not loaded.is_idle
     np.testing.assert_allclose([*window.result(), *lone.result()], [alone] * 3, atol=0.05)
 
 
@@ -273,6 +274,7 @@ def test_windows_that_are_computed_at_once_get_each_its_own_logits(engine: Engin
 
     first, second, third = map(loaded.begin, windows)
     found = [third.result(), first.result(), second.result()]
+    assert loaded.is_idle
     assert all(window.is_ready() for window in (first, second, third))
 
     for logits, expected in zip(found, [alone[2], alone[0], alone[1]], strict=True):

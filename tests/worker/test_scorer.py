@@ -194,6 +194,7 @@ def test_an_engine_that_overlaps_computes_windows_before_their_scores_are_asked_
             return Begun(lambda: True, partial(self.logits, batches))
 
         begun = 0
+        is_idle = True
 
     engine = Overlapping(room=64)
     overlapping = Scorer(engine, stub_manifest(), budget=128)
@@ -208,3 +209,24 @@ def test_an_engine_that_overlaps_computes_windows_before_their_scores_are_asked_
     for scored, window in ((first.result(), windows[0]), (second.result(), windows[1])):
         assert scored.prepared is window
         np.testing.assert_allclose(scored.scores, plain(window).scores)
+
+
+def test_a_window_that_is_begun_behind_another_is_cut_for_the_least_work() -> None:
+    """On an idle engine each request gets its share, so that all are through at once."""
+
+    class Busy(FakeEngine):
+        requests = 2
+        is_idle = True
+
+        def begin(self, batches: Sequence[MicroBatch]) -> Begun[list[Logits]]:
+            self.is_idle = False
+            return Begun(lambda: True, lambda: self.logits(batches))
+
+    engine = Busy()
+    scorer = Scorer(engine, stub_manifest(), budget=512)
+    window = a_window([[[1] * 64], [[2] * 64]])
+
+    alone, behind = scorer.begin(window), scorer.begin(window)
+
+    np.testing.assert_allclose(alone.result().scores, behind.result().scores)
+    assert engine.tried == [[64], [64], [64, 64]]

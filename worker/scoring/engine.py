@@ -50,6 +50,11 @@ class Engine(Protocol):
 class OverlappingEngine(Engine, Protocol):
     """An engine that computes while its caller does something else."""
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has nothing to compute."""
+        ...
+
     def begin(self, batches: Sequence[MicroBatch]) -> Begun[list[Logits]]:
         """Begin to compute the logits of each micro-batch; more may be begun meanwhile.
 

@@ -74,6 +74,11 @@ class OnnxRuntimeInt8:
         """Engine, device and number type, for the log."""
         return f"onnxruntime int8 with f32 on {self.requests} threads"
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has nothing to compute."""
+        return all(result.done() for result in self._begun)
+
     def logits(self, batches: Sequence[MicroBatch]) -> list[Logits]:
         """Return the logits of each micro-batch, [pieces, labels], in order.
 
@@ -85,8 +90,7 @@ class OnnxRuntimeInt8:
     def begin(self, batches: Sequence[MicroBatch]) -> Begun[list[Logits]]:
         """Begin to compute the logits of each micro-batch; more may be begun meanwhile."""
         caller = current_thread().name
-        is_alone = len(batches) == 1 and all(result.done() for result in self._begun)
-        session = self._alone if is_alone else self._together
+        session = self._alone if len(batches) == 1 and self.is_idle else self._together
 
         def run(batch: MicroBatch) -> Logits:
             rows = padded(batch, LAYOUT)

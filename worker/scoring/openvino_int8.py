@@ -95,6 +95,11 @@ class OpenVinoInt8:
         """Engine, device and number type, for the log."""
         return f"openvino int8 with {self._number_type} on {self.requests} threads"
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that was begun was waited for."""
+        return self._together.is_idle and (self._alone is None or self._alone.is_idle)
+
     def logits(self, batches: Sequence[MicroBatch]) -> list[Logits]:
         """Return the logits of each micro-batch, [pieces, labels], in order.
 

@@ -28,6 +28,7 @@ class Scorer:
 
     def __init__(self, engine: Engine, manifest: BundleManifest, budget: int) -> None:
         self._engine = engine
+        self._overlapping = engine if isinstance(engine, OverlappingEngine) else None
         self._budget = budget
         calibration = [manifest.calibration[label] for label in manifest.labels]
         self._slope = np.array([c.slope for c in calibration])
@@ -36,7 +37,7 @@ class Scorer:
     @property
     def overlaps(self) -> bool:
         """Say whether a window that was begun is computed while others are prepared."""
-        return isinstance(self._engine, OverlappingEngine)
+        return self._overlapping is not None
 
     def __call__(self, prepared: Prepared) -> Scored:
         """Score a window.
@@ -104,8 +105,17 @@ class Scorer:
         engine = self._engine
         # Memory that ran out over short pieces is no reason not to try a long one alone.
         budget = max(self._budget, width_for(max(lengths), engine.layout))
-        batches = micro_batches(lengths, budget, engine.layout, engine.requests)
+        batches = micro_batches(lengths, budget, engine.layout, self._requests())
         return [[[places[number] for number in row] for row in batch] for batch in batches]
+
+    def _requests(self) -> int:
+        """Return among how many requests of the engine a window is dealt out.
+
+        To one where others are computed: which request ends first is no matter then, since there
+        is more for each; only how much all of them have to do is.
+        """
+        has_others = self._overlapping is not None and not self._overlapping.is_idle
+        return 1 if has_others else self._engine.requests
 
     def _computed(
         self, placed: Sequence[Sequence[Sequence[int]]], pieces: Sequence[Piece]
@@ -114,8 +124,8 @@ class Scorer:
         batches: list[MicroBatch] = [
             [[pieces[place] for place in row] for row in batch] for batch in placed
         ]
-        if isinstance(self._engine, OverlappingEngine):
-            return self._engine.begin(batches)
+        if self._overlapping:
+            return self._overlapping.begin(batches)
         return when_asked(self._engine.logits)(batches)
 
     def _halved(self, rest: list[int], pieces: Sequence[Piece]) -> list[int]:
