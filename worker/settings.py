@@ -245,6 +245,13 @@ class EngineChoice(StrEnum):
     TORCH = "torch"
 
 
+class NumberType(StrEnum):
+    """In what torch computes the products of a GPU."""
+
+    BF16 = "bf16"
+    FP8 = "fp8"
+
+
 class ScoringSettings(Section):
     """How comments are scored."""
 
@@ -260,6 +267,11 @@ class ScoringSettings(Section):
     budget: PositiveInt | None = Field(
         default=None,
         description="Tokens in a micro-batch, padding included; default: the engine's.",
+    )
+    number_type: NumberType = Field(
+        default=NumberType.BF16,
+        description="Of products on a GPU: bf16, or fp8, for which its compute capability must be "
+        "8.9 or more. On a CPU torch computes in fp32, with fp8 in what fp8 left of it.",
     )
     time_limit_s: PositiveFloat = Field(
         default=300,

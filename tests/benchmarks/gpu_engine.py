@@ -69,8 +69,8 @@ def _pieces() -> tuple[str, list[Sequence[int]]]:
 
 def _engine(name: str, engine: str, device: TorchDevice) -> Engine:
     model = _model(name)
-    if engine == "graphs":
-        return flat_engine(model, device, LONGEST, Pulse())
+    if engine in {"graphs", "fp8"}:
+        return flat_engine(model, device._replace(fp8=engine == "fp8"), LONGEST, Pulse())
     if engine == "padded":
         return TorchFloat(model.to(device.dtype), device, Pulse())
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch types it not

@@ -43,7 +43,7 @@ VOCABULARY = 100
 SPREAD = 0.4
 
 
-def tiny_classifier(model_type: str, layers: int = 3) -> Any:
+def tiny_classifier(model_type: str, layers: int = 3, spread: float = SPREAD) -> Any:
     """Return a classifier of a type, three layers of 32; the same each time."""
     sizes = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64}
     if model_type == "distilbert":
@@ -55,7 +55,7 @@ def tiny_classifier(model_type: str, layers: int = 3) -> Any:
         vocab_size=VOCABULARY,
         # RoBERTa's positions begin behind that of padding.
         max_position_embeddings=LONGEST + 2 if "roberta" in model_type else LONGEST,
-        initializer_range=SPREAD,
+        initializer_range=spread,
     )
 
 
@@ -90,7 +90,7 @@ def plain_logits(model: Any, pieces: Sequence[Sequence[int]]) -> NDArray[np.floa
     return np.array(rows)
 
 
-def write_bundle(folder: Path, model: Any) -> Path:
+def write_bundle(folder: Path, model: Any, tolerance: float = 0.001) -> Path:
     """Write a bundle with float weights, its golden comments scored by the plain model."""
     model.save_pretrained(folder)
     tokenizer = _tokenizer()
@@ -100,7 +100,7 @@ def write_bundle(folder: Path, model: Any) -> Path:
         {"text": text, "scores": dict(zip(LABELS, row.tolist(), strict=True))}
         for text, row in zip(TEXTS, 1 / (1 + np.exp(-logits)), strict=True)
     ]
-    (folder / GOLDEN).write_text(json.dumps({"tolerance": 0.001, "comments": golden}))
+    (folder / GOLDEN).write_text(json.dumps({"tolerance": tolerance, "comments": golden}))
     files = (CONFIG, FLOAT_WEIGHTS, TOKENIZER, GOLDEN)
     raw = {
         "format": 1,

@@ -10,7 +10,7 @@ settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")
 
 # The full install only.
-TORCH = ("test_flat_encoder.py", "test_torch_engine.py")
+TORCH = ("test_flat_encoder.py", "test_fp8.py", "test_torch_engine.py")
 collect_ignore = [] if importlib.util.find_spec("transformers") else list(TORCH)
 
 

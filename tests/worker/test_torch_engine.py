@@ -41,7 +41,7 @@ from worker.scoring.torch_device import (
 )
 from worker.scoring.torch_engine import flat_engine, load_torch_engine, why_padded
 from worker.scoring.torch_flat import TorchFlat
-from worker.settings import EngineChoice, ScoringSettings
+from worker.settings import EngineChoice, NumberType, ScoringSettings
 from worker.tokenise import BundleTokeniser
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -123,7 +123,7 @@ def test_a_budget_that_holds_the_longest_piece_is_enough(tmp_path: Path) -> None
     """Without padding a piece of 63 tokens takes 63, not 64."""
     write_bundle(tmp_path, tiny_classifier("bert", layers=1))
 
-    engine, _ = load_torch_engine(tmp_path, longest=63, budget=63, pulse=Pulse(), found=CPU_ALONE)
+    engine, _ = load_torch_engine(tmp_path, 63, ScoringSettings(budget=63), Pulse(), CPU_ALONE)
 
     assert (engine.layout, engine.budget) == (FLAT, 63)
 
@@ -134,7 +134,7 @@ def test_a_config_that_cannot_be_read_is_named(config: str, tmp_path: Path) -> N
     (tmp_path / "config.json").write_text(config)
 
     with pytest.raises(BundleError, match=r"config\.json: transformers cannot read it"):
-        load_torch_engine(tmp_path, longest=64, budget=None, pulse=Pulse(), found=CPU_ALONE)
+        load_torch_engine(tmp_path, 64, ScoringSettings(), Pulse(), CPU_ALONE)
 
 
 # -- errors of the device
@@ -278,11 +278,18 @@ def test_heads_that_flash_attention_has_no_kernel_for_are_padded(
 
 # Of a logit whose standard deviation is 0.4; bf16 on a CPU is off by 0.06 on such a model.
 BF16_BOUND = 0.15
+# Of a logit whose standard deviation is 0.24; on a CPU it is 0.06.
+FP8_BOUND = 0.12
 
 
-def of_base_shape() -> Any:
+def of_base_shape(spread: float = 0.05) -> Any:
     """Return a classifier of BERT-base's shape, few words apart."""
-    return random_classifier("bert", vocab_size=VOCABULARY, initializer_range=0.05)
+    return random_classifier("bert", vocab_size=VOCABULARY, initializer_range=spread)
+
+
+def has_fp8() -> bool:
+    """Say whether there is a card that computes in fp8."""
+    return torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 9)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -305,3 +312,18 @@ def test_bf16_without_padding_has_the_logits_of_fp32(lengths: Sequence[int]) -> 
     assert len(pieces) == len(found)
     assert np.abs(expected - found[:8]).max() < BF16_BOUND
     assert np.abs(expected - alone).max() < BF16_BOUND
+
+
+@pytest.mark.skipif(not has_fp8(), reason="needs a GPU with fp8")
+@pytest.mark.parametrize("lengths", [(5,), (256, 200, 3), [3] * 2_001])
+def test_products_in_fp8_have_the_logits_of_fp32_in_short(lengths: Sequence[int]) -> None:
+    """By graphs and without one, with any number of rows."""
+    random = np.random.default_rng(0)
+    pieces = [random.integers(5, VOCABULARY, length).tolist() for length in lengths]
+    expected = plain_logits(of_base_shape(0.02), pieces[:8])
+    device = choose_device(look(), NumberType.FP8)
+    engine = flat_engine(of_base_shape(0.02), device, longest=256, pulse=Pulse())
+
+    (found,) = engine.logits([[pieces]])
+
+    assert np.abs(expected - found[:8]).max() < FP8_BOUND

@@ -7,12 +7,34 @@ exact, and 10 of that layer's 12 products less. (Keys and values could be folded
 which costs a GPU more than the products.)
 """
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from worker.scoring.flat_inputs import FlatInputs
 from worker.scoring.varlen import Attention
+
+
+class InParts(Protocol):
+    """A product of which some columns can be had by themselves."""
+
+    def __call__(self, hidden: Tensor, /) -> Tensor:
+        """Compute [rows, in] to [rows, out]."""
+        ...
+
+    def part(self, hidden: Tensor, of: slice) -> Tensor:
+        """Compute some of the columns that come out."""
+        ...
+
+
+class Product(nn.Linear):
+    """A product in the encoder's number type."""
+
+    def part(self, hidden: Tensor, of: slice) -> Tensor:
+        """Compute some of the columns that come out."""
+        return functional.linear(hidden, self.weight[of], self.bias[of])
 
 
 class Layer(nn.Module):
@@ -30,8 +52,8 @@ class Layer(nn.Module):
     def __init__(  # noqa: PLR0913 - a layer has so many parts
         self,
         *,
-        qkv: nn.Linear,
-        output: nn.Linear,
+        qkv: InParts,
+        output: nn.Module,
         norms: tuple[nn.Module, nn.Module],
         feed_forward: nn.Module,
         heads: int,
@@ -58,9 +80,8 @@ class Layer(nn.Module):
             max=len(hidden) - 1
         )  # a piece without tokens begins past the end
         firsts = hidden.index_select(0, places)
-        weight, bias = self.qkv.weight, self.qkv.bias
-        (query,) = self._by_head(functional.linear(firsts, weight[:size], bias[:size]), of=1)
-        key, value = self._by_head(functional.linear(hidden, weight[size:], bias[size:]), of=2)
+        (query,) = self._by_head(self.qkv.part(firsts, slice(size)), of=1)
+        key, value = self._by_head(self.qkv.part(hidden, slice(size, None)), of=2)
         one_each = torch.arange(len(bounds), dtype=torch.int32, device=bounds.device)
         mixed = self.attend(query, key, value, one_each, bounds, 1, longest)
         return self._rest(mixed, firsts)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from worker.scoring.flat_encoder import FlatEncoder, Layer
+from worker.scoring.flat_encoder import FlatEncoder, Layer, Product
 from worker.scoring.varlen import Attention
 
 ROBERTAS: Final = ("roberta", "xlm-roberta")
@@ -90,10 +90,10 @@ def _of_distilbert_layer(layer: Any, heads: int, attend: Attention) -> Layer:
     )
 
 
-def _side_by_side(*layers: nn.Linear) -> nn.Linear:
+def _side_by_side(*layers: nn.Linear) -> Product:
     """Return one product that gives what these give of the same input, side by side."""
     weight: Tensor = torch.cat([layer.weight for layer in layers])
-    fused = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
+    fused = Product(weight.shape[1], weight.shape[0], device="meta")
     fused.weight = nn.Parameter(weight, requires_grad=False)
     fused.bias = nn.Parameter(torch.cat([layer.bias for layer in layers]), requires_grad=False)
     return fused

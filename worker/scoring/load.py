@@ -18,7 +18,7 @@ from worker.scoring.choice import Chosen, choose, choose_on_cpu, torch_finds_a_g
 from worker.scoring.engine import Engine
 from worker.scoring.scorer import Scorer
 from worker.scoring.time_limit import time_limit
-from worker.settings import EngineChoice, ScoringSettings
+from worker.settings import EngineChoice, NumberType, ScoringSettings
 from worker.tokenise import Tokeniser
 
 log = structlog.get_logger()
@@ -55,9 +55,16 @@ def load_scorer(
     Raises:
         BundleError: a file that the engine needs is missing or was changed.
         ScoringError: the engine cannot be loaded, or scores the golden comments wrongly.
-        SettingsError: the engine is not installed, or the budget is too small.
+        SettingsError: the engine is not installed, has no such number type, or the budget is too
+            small.
     """
     chosen = choose(bundle, settings.engine)
+    if settings.number_type is NumberType.FP8 and chosen.engine is not EngineChoice.TORCH:
+        raise SettingsError(
+            f"TIDEGATE_SCORING__NUMBER_TYPE is fp8, which torch alone computes; {chosen.engine} "
+            f"scores here: {chosen.why}",
+            "leave it out, or set TIDEGATE_SCORING__ENGINE=torch",
+        )
     return _proved(chosen, bundle, settings, tokenise, pulse, lone_first=lone_first)
 
 
@@ -188,7 +195,7 @@ def _torch(
 
     found = CPU_ALONE if on_cpu else look()
     longest = bundle.manifest.max_length
-    return load_torch_engine(bundle.folder, longest, settings.budget, pulse, found)
+    return load_torch_engine(bundle.folder, longest, settings, pulse, found)
 
 
 def _verify(bundle: Bundle, weights: str) -> None:

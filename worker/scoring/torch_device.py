@@ -9,12 +9,21 @@ import torch
 
 from schemas.errors import ScoringError, SettingsError
 from worker.scoring.hidden_gpu import gpus_are_hidden
+from worker.settings import NumberType
 
-BF16_SINCE: Final = (8, 0)  # compute capability: Ampere
 GPU_BUDGET: Final = 16_384  # tokens; fills an H100 at hidden size 384 and stays in its L2
 CPU_BUDGET: Final = 1_024
 GIB: Final = 2**30
 ON_CPU: Final = "score on the CPU: TIDEGATE_SCORING__ENGINE=openvino"
+
+# From which compute capability on a card has them, and what to do with one that has not.
+SINCE: Final = {
+    NumberType.BF16: ((8, 0), f"take a newer GPU (A10, L4, A100 …), or {ON_CPU}"),
+    NumberType.FP8: (
+        (8, 9),
+        "take a newer GPU (L4, H100 …), or set TIDEGATE_SCORING__NUMBER_TYPE=bf16",
+    ),
+}
 
 _DRIVER: Final = Path("/dev/nvidiactl")  # there as long as NVIDIA's driver is loaded
 
@@ -41,17 +50,22 @@ CPU_ALONE: Final = Found(None, "", driver=False, hidden=True)  # whatever else i
 
 
 class TorchDevice(NamedTuple):
-    """A device, the number type in which it computes, and the budget at which it is at its best."""
+    """A device, the number type in which it computes, and the budget at which it is at its best.
+
+    Its products may be in another number type.
+    """
 
     torch: torch.device
     dtype: torch.dtype
     budget: int
     name: str
+    fp8: bool = False
 
     @property
     def description(self) -> str:
         """Number type and device, for the log."""
-        return f"{str(self.dtype).removeprefix('torch.')} on {self.name}"
+        products = " with products in fp8" if self.fp8 else ""
+        return f"{str(self.dtype).removeprefix('torch.')}{products} on {self.name}"
 
 
 def look() -> Found:
@@ -66,13 +80,18 @@ def look() -> Found:
     return Found(card, trouble, _DRIVER.exists(), gpus_are_hidden())
 
 
-def choose_device(found: Found) -> TorchDevice:
+def choose_device(found: Found, number_type: NumberType = NumberType.BF16) -> TorchDevice:
     """Choose the best device there is.
+
+    Args:
+        found: on this machine.
+        number_type: of the products.
 
     Raises:
         SettingsError: a GPU is here, and torch cannot use it: nobody would want to find out from
-            a worker that is a hundred times slower.
+            a worker that is a hundred times slower. Or it has no fp8, which was asked for.
     """
+    fp8 = number_type is NumberType.FP8
     if found.card is None:
         if found.driver and not found.hidden:
             raise SettingsError(
@@ -81,23 +100,27 @@ def choose_device(found: Found) -> TorchDevice:
                 f"bring driver and torch together, or {ON_CPU}; hide the GPU from torch with "
                 "CUDA_VISIBLE_DEVICES=-1",
             )
-        return TorchDevice(torch.device("cpu"), torch.float32, CPU_BUDGET, "CPU")
-    if found.card.capability < BF16_SINCE:
-        has, needed = (".".join(map(str, pair)) for pair in (found.card.capability, BF16_SINCE))
+        return TorchDevice(torch.device("cpu"), torch.float32, CPU_BUDGET, "CPU", fp8)
+    needed, otherwise = SINCE[number_type]
+    if found.card.capability < needed:
+        has, least = (".".join(map(str, pair)) for pair in (found.card.capability, needed))
         raise SettingsError(
-            f"{found.card.name} has compute capability {has}; bf16 needs {needed}",
-            f"take a newer GPU (A10, L4, A100 …), or {ON_CPU}",
+            f"{found.card.name} has compute capability {has}; {number_type} needs {least}",
+            otherwise,
         )
-    return TorchDevice(torch.device("cuda"), torch.bfloat16, GPU_BUDGET, found.card.name)
+    return TorchDevice(torch.device("cuda"), torch.bfloat16, GPU_BUDGET, found.card.name, fp8)
 
 
 @contextmanager
-def starting(card: Card | None, budget: int | None = None) -> Iterator[None]:
+def starting(
+    card: Card | None, budget: int | None = None, otherwise: str = ON_CPU
+) -> Iterator[None]:
     """Say what is missing when a model does not start on a GPU.
 
     Args:
         card: the GPU, if there is one.
         budget: tokens of the largest micro-batch, where memory for it is taken at the start.
+        otherwise: what to do if the card cannot compute it.
 
     Raises:
         ScoringError: it has too little memory, or fails.
@@ -108,7 +131,9 @@ def starting(card: Card | None, budget: int | None = None) -> Iterator[None]:
         if card is None:
             raise
         if not isinstance(error, torch.OutOfMemoryError):
-            raise ScoringError(f"{card.name}: the model does not start: {error}", ON_CPU) from error
+            raise ScoringError(
+                f"{card.name}: the model does not start: {error}", otherwise
+            ) from error
         free = f"{card.free / GIB:.1f} of {card.memory / GIB:.1f} GiB were free"
         if budget is None:
             what, smaller = "the model does not fit", ""
