@@ -3,7 +3,7 @@
 uvicorn bounds how long a connection may rest after an answer, and a call how long a body may take.
 Neither bounds what comes before a request, or between two of them: a client that says nothing, or a
 header a minute, would keep its connection for good, and some thousands of them are all that a
-process may have.
+process may have. Nor how large the headers are, which are read before anybody is asked for a key.
 """
 
 import re
@@ -14,12 +14,19 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEADERS_S: Final = 10.0
+MOST_HEADERS: Final = 65_536  # bytes
+TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+CLOSED: Final = b"connection: close\r\ncontent-length: 0\r\n\r\n"
 UPGRADE: Final = re.compile(rb"(^|\r\n)upgrade:", re.IGNORECASE)
 END: Final = b"\r\n\r\n"  # of headers
 
 
+class HeadersTooLargeError(Exception):
+    """The headers of a request have more bytes than any client sends."""
+
+
 class Connection(HttpToolsProtocol):
-    """Closed when headers do not end in time, or nothing that is a request comes.
+    """Closed when headers do not end in time, or are too large, or what comes is no request.
 
     Args:
         arguments: of uvicorn's own.
@@ -30,6 +37,8 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._too_late: TimerHandle | None = None
+        self._is_in_headers = False
+        self._headers_bytes = 0  # that came of them so far, without their first packet
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Begin to wait for the first request."""
@@ -38,19 +47,41 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read; what is no request, such as the rest of one that was refused, keeps none open."""
+        was_in_headers = self._is_in_headers
         super().data_received(data if self._answers() else without_upgrade(data))
+        if was_in_headers and self._is_in_headers:  # all of it, perhaps part of a single header
+            self._headers_bytes += len(data)
+            if self._headers_bytes > MOST_HEADERS and not self.transport.is_closing():
+                self.send_400_response("")
         if self._too_late is None and not self._answers():
             self._wait(self.timeout_keep_alive)  # once: not anew with each part
 
     def on_message_begin(self) -> None:
         """Wait for the end of the headers, and not anew with each of them."""
         super().on_message_begin()
+        self._is_in_headers, self._headers_bytes = True, 0
         self._wait_no_more()
         self._wait(self.headers_s)
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request, or has headers that are too large, and close."""
+        if self._headers_bytes > MOST_HEADERS:
+            self.transport.write(TOO_LARGE + CLOSED)
+            self.transport.close()
+        else:
+            super().send_400_response(msg)
+
     def on_headers_complete(self) -> None:
-        """Begin to answer: what follows has its own bounds."""
+        """Begin to answer: what follows has its own bounds.
+
+        Raises:
+            HeadersTooLargeError: they came in few packets; the parser makes an error of it.
+        """
+        self._is_in_headers = False
         self._wait_no_more()
+        self._headers_bytes = sum(len(name) + len(value) for name, value in self.headers)
+        if self._headers_bytes > MOST_HEADERS:
+            raise HeadersTooLargeError
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:

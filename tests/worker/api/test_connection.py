@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
-from worker.api.connection import Connection, without_upgrade
+from worker.api.connection import MOST_HEADERS, Connection, without_upgrade
 
 pytestmark = pytest.mark.anyio
 
@@ -181,3 +181,58 @@ async def test_one_that_waits_for_its_answer_is_left_alone() -> None:
         released.set()
 
         assert b"200 OK" in await reader.readuntil(b"answer")
+
+
+LARGE = b"a" * (MOST_HEADERS + 1)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param(b"x: " + LARGE + b"\r\n\r\n", id="one"),
+        pytest.param(b"x: y\r\n" * MOST_HEADERS + b"\r\n", id="many"),
+        pytest.param(b"x: " + LARGE * 20, id="one that does not end"),
+        pytest.param((b"x: y" * 999 + b"\r\n") * 300, id="some that do not end"),
+    ],
+)
+async def test_headers_that_are_too_large_are_refused(
+    headers: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, and before anything of them is kept: no key was asked for yet."""
+    monkeypatch.setattr(Connection, "headers_s", 60)
+    async with connected(answering) as (reader, writer):
+        writer.write(ASKED)
+        assert b"200 OK" in await reader.readuntil(b"answer")
+        writer.write(b"GET / HTTP/1.1\r\nhost: h\r\n" + headers)
+
+        answered = b""
+        with suppress(ConnectionError):  # what was not read any more
+            answered = await closed(reader)
+        assert answered.startswith(b"HTTP/1.1 431 ") or not answered
+
+
+async def test_headers_that_come_one_by_one_are_bounded_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever has the bandwidth would fill the memory within the seconds that headers have."""
+    monkeypatch.setattr(Connection, "headers_s", 30)
+    sent = 0
+    async with connected(answering) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\n")
+        ended = asyncio.ensure_future(closed(reader))
+        while not ended.done():
+            sent += writer.write(b"a: " + b"b" * 4_000 + b"\r\n") or 4_005
+            await asyncio.wait([ended], timeout=0.01)
+
+        assert ended.exception() or ended.result().startswith(b"HTTP/1.1 431 ")
+        assert sent < 10 * MOST_HEADERS
+
+
+async def test_as_many_headers_as_are_usual_are_read() -> None:
+    """A long cookie and a token among them, in the body's packet or before it."""
+    usual = b"cookie: " + b"c" * 30_000 + b"\r\nauthorization: Bearer " + b"t" * 20_000
+    async with connected(answering) as (reader, writer):
+        for _ in range(3):
+            writer.write(b"GET / HTTP/1.1\r\nhost: h\r\n" + usual + b"\r\n\r\n")
+
+            assert b"200 OK" in await reader.readuntil(b"answer")
