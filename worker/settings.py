@@ -399,7 +399,9 @@ class ApiSettings(Section):
     cors: Listed = Field(default=(), description="Origins of pages that may ask, with commas.")
     tls_certificate: FilePath | None = Field(default=None, description="In PEM, with its chain.")
     tls_key: FilePath | None = Field(default=None, description="In PEM.")
-    languages: Listed = Field(default=("en",), description="What the bundle judges, with commas.")
+    languages: Listed = Field(
+        default=("en",), min_length=1, description="What the bundle judges, with commas."
+    )
     other_languages: OtherLanguage = Field(
         default="judge",
         description="What becomes of a comment that is surely in another language: judge, hold "
@@ -462,7 +464,7 @@ class ApiSettings(Section):
     def a_certificate_has_its_key(self) -> Self:
         """One without the other would serve in the clear, or not at all."""
         if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate and tls_key go together")
+            raise ValueError("TIDEGATE_API__TLS_CERTIFICATE and TIDEGATE_API__TLS_KEY go together")
         return self
 
 

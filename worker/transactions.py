@@ -280,7 +280,8 @@ class Transactions:
             f"commit_transaction: {failure.name()}: whether the window was committed is unknown",
             "it was slow, or another one runs under its name: each needs its own TIDEGATE_SLOT"
             if failure.code() in FENCED
-            else "start again: a worker goes on from the committed offsets",
+            else "start again: a worker goes on from the committed offsets; an API with the next "
+            "request",
         )
 
     def _committed(self) -> KafkaError | None:

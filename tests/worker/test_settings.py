@@ -400,7 +400,7 @@ def test_a_certificate_without_its_key_is_refused(
     certificate.touch()
     monkeypatch.setenv("TIDEGATE_API__TLS_CERTIFICATE", str(certificate))
 
-    with pytest.raises(SettingsError, match="tls_certificate and tls_key go together"):
+    with pytest.raises(SettingsError, match="TLS_CERTIFICATE and TIDEGATE_API__TLS_KEY go"):
         load_settings()
 
 

@@ -307,7 +307,7 @@ class Api:
     def _treatment(self, languages: Sequence[str], community: str | None) -> Treatment:
         """Say what the operator wants done with a comment in these languages."""
         known = {UNKNOWN, *self.settings.languages}
-        if all(base_of(language) in known for language in languages):
+        if all((base_of(language) or UNKNOWN) in known for language in languages):
             return "judge"
         settings = self.settings
         return settings.other_languages_in.get(community or "", settings.other_languages)

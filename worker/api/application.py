@@ -88,14 +88,19 @@ def application(api: Api, keys: Keys) -> Application:
         (SUGGEST, "suggestscore", routes.suggest, SuggestRequest, SuggestResponse),
     )
     for path, name, call, request, answer in calls:
+        counted = routes.counted(name, call)
         app.add_api_route(
             path,
-            routes.counted(name, call),
+            counted,
             methods=["POST"],
             name=name,
             description=call.__doc__ or "",
             openapi_extra=described(request, answer, lines=call == routes.score),
         )
+        if (slashed := path.replace("/comments:", "//comments:")) != path:
+            # Coral puts the path of the call behind the endpoint that it was given: one that ends
+            # in a slash would have comments pass unjudged.
+            app.add_api_route(slashed, counted, methods=["POST"], include_in_schema=False)
     app.add_api_route(
         "/$discovery/rest", routes.discovery, methods=["GET"], include_in_schema=False
     )
@@ -158,9 +163,9 @@ class Routes:
         self._api.desk.must_have_room()  # first: a refusal is to cost next to nothing
         asked = parsed(AnalyzeRequest, await self._body(request))
         mask = self._mask(request, "analyze")
-        key.spend(1)
         scale = request.query_params.get("scale")
-        answer, truncated = await self._api.analyze(asked, scale, _trace_of(request))
+        with key.spending(1):
+            answer, truncated = await self._api.analyze(asked, scale, _trace_of(request))
         response = self._answer(cut(answer, mask))
         if truncated:
             response.headers[TRUNCATED] = "true"
@@ -170,8 +175,9 @@ class Routes:
         """Perspective's `comments:suggestscore`."""
         asked = parsed(SuggestRequest, await self._body(request))
         mask = self._mask(request, "suggestscore")
-        key.spend(1)
-        return self._answer(cut(await self._api.suggest(asked, _trace_of(request)), mask))
+        with key.spending(1):
+            answer = await self._api.suggest(asked, _trace_of(request))
+        return self._answer(cut(answer, mask))
 
     async def score(self, request: Request, key: Key) -> Response:
         """Our own: one comment or many, or a stream of them as JSON Lines."""
@@ -188,8 +194,8 @@ class Routes:
             raise ApiError(
                 400, f"{len(asked):,} comments, at most {most:,} are allowed; or send JSON Lines"
             )
-        key.spend(len(asked))
-        results = await self._api.score(asked, scale, trace)
+        with key.spending(len(asked)):
+            results = await self._api.score(asked, scale, trace)
         return self._answer(
             {
                 "results": [result.model_dump(mode="json") for result in results],

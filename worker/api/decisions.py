@@ -43,10 +43,10 @@ def _score(attribute: str, found: AttributeScores | None) -> float:
         raise invalid(f"Missing summary_score for attribute: {shown}")
     if any(score.type not in SCORE_TYPES for score in scores):
         raise invalid(f"Score type of attribute {shown} is not supported")
-    value = max(score.value or 0.0 for score in scores)  # proto3 leaves a zero out
-    if not 0 <= value <= 1:
+    values = [score.value or 0.0 for score in scores]  # proto3 leaves a zero out
+    if not all(0 <= value <= 1 for value in values):  # NaN is not, either
         raise invalid(f"Score of attribute {shown} must be between 0 and 1")
-    return value
+    return max(values)
 
 
 def labels_of(scores: Mapping[str, float], attributes: Attributes) -> dict[str, float]:

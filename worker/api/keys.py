@@ -7,6 +7,7 @@ it may have judged if that is bounded. `printf %s "$KEY" | sha256sum` makes the 
 import hashlib
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -56,6 +57,24 @@ class Key:
             message = f"Quota exceeded: {self.per_second:g} comments a second for key {self.name}"
             raise ApiError(429, message, retry_after_s=wait_s)
         self._left -= comments
+
+    def give_back(self, comments: int) -> None:
+        """Count comments no more that were not judged."""
+        self._left += comments
+
+    @contextmanager
+    def spending(self, comments: int) -> Iterator[None]:
+        """Count the comments of a request, unless it is refused after all.
+
+        Raises:
+            ApiError: as `spend`.
+        """
+        self.spend(comments)
+        try:
+            yield
+        except ApiError:
+            self.give_back(comments)
+            raise
 
 
 ANYBODY: Final = Key("anybody", None)

@@ -9,6 +9,7 @@ from typing import Final
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 UNKNOWN: Final = "und"  # BCP 47: undetermined
+NONE: Final = "zxx"  # ISO 639: no language, which the detector calls a comment with mashed keys
 ENOUGH: Final = 1_000  # characters; what comes behind them changes no mind
 SURE: Final = 0.9  # the detector's confidence, which it says is calibrated
 LEAST: Final = 20  # letters
@@ -26,9 +27,9 @@ class LanguageDetector:
         if sum(map(str.isalpha, text)) < LEAST:
             return UNKNOWN
         language, confidence = self._identifier.classify(text)
-        return str(language) if confidence >= SURE else UNKNOWN
+        return str(language) if confidence >= SURE and language != NONE else UNKNOWN
 
 
 def base_of(tag: str) -> str:
     """Return the language of a BCP 47 tag: en of en-GB."""
-    return tag.replace("_", "-").partition("-")[0].lower()
+    return tag.strip().replace("_", "-").partition("-")[0].lower()

@@ -115,4 +115,6 @@ async def _patiently(
             if error.code not in BUSY:
                 break
             await asyncio.sleep(error.retry_after_s or 1)
+    if is_charged:
+        key.give_back(len(comments))
     return [refused] * len(comments)

@@ -57,7 +57,9 @@ class AttributeParameters(Message):
 
     score_type: str | None = Field(default=None, description="PROBABILITY.")
     score_threshold: float | None = Field(
-        default=None, description="Below it the attribute is left out of the answer."
+        default=None,
+        allow_inf_nan=False,
+        description="Below it the attribute is left out of the answer.",
     )
 
 

@@ -1,12 +1,15 @@
 """Our own call, `POST /v1/score`: what goes in and what comes out."""
 
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
-from pydantic import Field, NonNegativeInt, model_validator
+from pydantic import AliasChoices, Field, NonNegativeInt, model_validator
 
 from schemas.contract import CommentId, Contract, ForeignContract, Name, Probability
 from schemas.verdict import BORDERLINE, Action, Model
+
+# Perspective's name of it, too: passed over, it would publish what its author keeps back.
+DO_NOT_STORE: Final = AliasChoices("do_not_store", "doNotStore")
 
 
 class CommentToScore(ForeignContract):
@@ -18,7 +21,9 @@ class CommentToScore(ForeignContract):
     language: Annotated[str, Field(max_length=35)] | None = Field(
         default=None, description="A BCP 47 tag; detected if it is left out."
     )
-    do_not_store: bool = Field(default=False, description="Publish nothing of it.")
+    do_not_store: bool = Field(
+        default=False, validation_alias=DO_NOT_STORE, description="Publish nothing of it."
+    )
 
 
 class ScoreRequest(ForeignContract):
@@ -28,7 +33,7 @@ class ScoreRequest(ForeignContract):
     id: CommentId | None = None
     community: Name | None = None
     language: Annotated[str, Field(max_length=35)] | None = None
-    do_not_store: bool = False
+    do_not_store: bool = Field(default=False, validation_alias=DO_NOT_STORE)
     comments: list[CommentToScore] | None = Field(default=None, min_length=1)
 
     @model_validator(mode="after")

@@ -312,6 +312,12 @@ def test_another_language_is_judged_unless_the_operator_refuses_it(
         assert detail["languageNotSupportedByAttributeError"]["attribute"] == "TOXICITY"
 
 
+@pytest.mark.parametrize("languages", [[], [""], [" en"], ["", "EN"]])
+def test_a_language_that_says_nothing_else_is_judged(languages: list[str], make: Make) -> None:
+    """Nobody meant another language by it."""
+    assert analyze(make(other_languages="refuse"), languages=languages).code == 200
+
+
 def test_a_language_error_names_an_attribute_that_has_a_model(make: Make) -> None:
     """What was left out is not asked for again."""
     app = make(other_languages="refuse", unknown_attributes="leave_out")
@@ -363,6 +369,10 @@ def test_a_suggestion_is_answered(attribute: str, make: Make) -> None:
         (
             {"TOXICITY": {"summaryScore": {"value": 0.9, "type": "PERCENTILE"}}},
             "Score type of attribute TOXICITY is not supported",
+        ),
+        (
+            {"TOXICITY": {"spanScores": [{"score": {"value": x}} for x in (1, "NaN")]}},
+            "Score of attribute TOXICITY must be between 0 and 1",
         ),
         (
             {
@@ -529,6 +539,21 @@ def test_an_address_that_is_none_is_said_in_the_same_form(
     assert answered.headers.get("allow") == ("POST" if code == 405 else None)
 
 
+@pytest.mark.parametrize("path", [ANALYZE, SUGGEST])
+def test_an_endpoint_that_was_set_with_a_slash_at_its_end_is_answered(
+    path: str, make: Make
+) -> None:
+    """Coral puts `/comments:analyze` behind it, and lets pass what is answered 404."""
+    wanted: dict[str, Any] = {"requestedAttributes": {"TOXICITY": {}}}
+    wanted |= {"attributeScores": {"TOXICITY": {"summaryScore": {"value": 1}}}}
+
+    answered = asked(
+        make(), path.replace("/comments", "//comments"), {"comment": {"text": TEXT}} | wanted
+    )
+
+    assert answered.code == 200
+
+
 def test_the_discovery_document_has_our_own_address(make: Make) -> None:
     """Google's clients go where it sends them."""
     app = make()
@@ -614,6 +639,30 @@ def test_a_key_has_its_allowance_of_comments(make: Make, tmp_path: Path) -> None
 
     assert (refused.code, refused.error["status"]) == (429, "RESOURCE_EXHAUSTED")
     assert 90 <= int(refused.headers["retry-after"]) <= 100
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "query"),
+    [
+        (ANALYZE, {"comment": {"text": " "}}, {}),
+        (ANALYZE, {"comment": {"text": TEXT}, "requestedAttributes": {"SPAM": {}}}, {}),
+        (SUGGEST, {"comment": {"text": TEXT}}, {}),
+        ("/v1/score", {"text": TEXT}, {"scale": "fahrenheit"}),
+        ("/v1/score", {"comments": [{"text": "long " * 2_000}] * 100}, {}),
+    ],
+)
+def test_what_is_refused_is_not_counted(
+    path: str, body: dict[str, Any], query: dict[str, str], make: Make, tmp_path: Path
+) -> None:
+    """A request that was too large had its key wait for minutes, and none of it was judged."""
+    file = tmp_path / "keys"
+    file.write_text(f"site {sha256(b'wave').hexdigest()} 0.01\n")
+    app, key = make(keys=file, pace=Pace(1_024, 1e-4)), {"key": "wave"}
+
+    refused = asked(app, path, body, query=key | query)
+
+    assert refused.code in {400, 413}
+    assert analyze(app, query=key).code == 200  # the one comment that its key has
 
 
 @pytest.mark.parametrize("call", [analyze, lambda app: asked(app, "/v1/score", {"text": TEXT})])

@@ -123,9 +123,10 @@ def test_what_may_not_be_stored_leaves_nothing(app: Application, cluster: FakeCl
         analyze(app, **kept).code,
         suggest(app, {"TOXICITY": 1}, **kept).code,
         asked(app, "/v1/score", {"text": TEXT, "id": "c", "do_not_store": True}).code,
+        asked(app, "/v1/score", {"text": TEXT, "id": "c", "doNotStore": True}).code,
     ]
 
-    assert (codes, cluster.committed) == ([200] * 3, [])
+    assert (codes, cluster.committed) == ([200] * 4, [])
 
 
 def test_sentences_are_scored_and_only_the_comment_published(

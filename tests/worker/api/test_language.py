@@ -40,6 +40,8 @@ def test_a_sentence_is_told_by_its_language(
         "1234 !!!",
         "😀😀😀",
         "x" * 5_000,
+        "You idiot, the id is 7f3a9c1e-2b4d-4f6a-8c1d-9e0f1a2b3c4d",
+        "see commit 303d4a694243464a4eefc41bb9eb0d18 please",
     ],
 )
 def test_what_is_short_or_no_language_is_undetermined(text: str, detect: LanguageDetector) -> None:
@@ -48,7 +50,8 @@ def test_what_is_short_or_no_language_is_undetermined(text: str, detect: Languag
 
 
 @pytest.mark.parametrize(
-    ("tag", "language"), [("en", "en"), ("en-GB", "en"), ("zh_Hant_TW", "zh"), ("EN", "en")]
+    ("tag", "language"),
+    [("en", "en"), ("en-GB", "en"), ("zh_Hant_TW", "zh"), ("EN", "en"), (" en ", "en")],
 )
 def test_a_tag_has_a_language(tag: str, language: str) -> None:
     """BCP 47, and what others make of it."""
