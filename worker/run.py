@@ -143,7 +143,8 @@ def open_health(shared: Shared, exposed: Exposed, troubles: Trouble) -> Health:
         return [f"thread {name} has not turned for {settings.stuck_after_s:g} s" for name in stuck]
 
     def not_ready() -> list[str]:
-        return not_live() + troubles()
+        stopping = ["it was told to stop"] if shared.stop.is_set() else []
+        return not_live() + stopping + troubles()
 
     return Health(settings.host, settings.port, exposed, not_live, not_ready)
 

@@ -145,6 +145,17 @@ def test_a_worker_is_ready_when_the_group_let_it_in() -> None:
     assert get(port, "/readyz") == (200, "ok\n")
 
 
+def test_who_was_told_to_stop_is_not_ready() -> None:
+    """Its port refuses already: whoever balances by readiness must hear of it; it lives on."""
+    shared, port = a_worker()
+    shared.readiness.clear("group")
+
+    shared.stop.set()
+
+    assert get(port, "/readyz") == (503, "it was told to stop\n")
+    assert get(port, "/livez")[0] == 200
+
+
 def test_a_worker_without_its_coordinator_is_not_ready_whatever_else_it_reaches() -> None:
     """It goes on fetching, and does not hear that others have its partitions."""
     shared, port = a_worker(stuck_after_s=60)
