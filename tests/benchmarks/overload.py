@@ -34,8 +34,9 @@ DEADLINE_S: Final = 0.7  # the default
 SHORT: Final = 200  # bytes of a request's body; its comment has about 40 tokens, or fewer
 MB: Final = 2**20
 
-# Each thread has one connection, so that a response is that of its last request. %s: pause in
-# milliseconds of a client between two requests; folder of the samples.
+# Each thread has one connection, so that a response is that of its last request, and begins with a
+# comment of its own: else all would send the longest ones at once. %s: folder of the samples; pause
+# in milliseconds of a client between two requests.
 TIMED: Final = """
 local ffi = require("ffi")
 ffi.cdef[[ typedef struct { long s; long ns; } moment; int clock_gettime(int id, moment *at); ]]
@@ -46,7 +47,11 @@ local function now()
 end
 local numbers = 0
 function setup(thread) numbers = numbers + 1; thread:set("number", numbers) end
-function init() file = io.open("%s/" .. number .. ".txt", "w"); math.randomseed(number) end
+function init()
+  file = io.open("%s/" .. number .. ".txt", "w")
+  math.randomseed(number)
+  at = math.random(#bodies)
+end
 function delay() return math.floor(-math.log(1 - math.random()) * %f + 0.5) end
 local made = request
 request = function() began = now(); return made() end

@@ -30,8 +30,7 @@ from worker.pulse import Pulse
 from worker.settings import ApiSettings
 
 TURN_S: Final = 1.0  # an idle thread still turns, and says so
-LOOK_S: Final = (0.001, 0.005)  # between two looks at what is on the device, at least and at most
-SOON: Final = 1 / 4  # of the time that it will still take
+LOOK_S: Final = 0.001  # between two looks at what is on the device, where nothing else waits
 NO_ANSWERS: Final[Begun[list[Answer]]] = Begun(lambda: True, list)
 SPARE: Final = 0.5  # of the deadline may be spent on waiting; the other half is for the work
 
@@ -40,11 +39,6 @@ SPARE: Final = 0.5  # of the deadline may be spent on waiting; the other half is
 STRETCH: Final = 3.0  # as many times as long as a comment takes, shorter ones may go before it
 SLICE_S: Final = 0.025  # of work that may go over the device at once, however little waits
 SHARE: Final = 1 / 2  # of the work that waits, too: where much does, large batches pay
-
-# The next batch is begun so long before the device is through with one, in seconds: what waits is
-# the more until then, and who comes meanwhile has a say in which goes first. It takes that long to
-# prepare, and so long before the end a core may be idle.
-AHEAD_S: Final = 0.010
 
 
 @dataclass(eq=False)
@@ -276,11 +270,11 @@ class Desk:
     def _next_batch(self, under_way: Sequence[UnderWay]) -> list[Waiting]:
         """Return what is judged next; nothing when a batch is ready, or all is done and closed."""
         with self._changed:
-            while not self._closed and (pause_s := self._pause_s(under_way)):
+            while not self._waiting and not self._closed:
                 self._pulse.beat()
                 if under_way and under_way[0].is_due():
                     break
-                self._changed.wait(pause_s)
+                self._changed.wait(LOOK_S if under_way else TURN_S)
             self._pulse.beat()
             has_time = self._patient == len(self._waiting)  # all of it: nobody is held up
             left_s = inf if has_time else max(SLICE_S, SHARE * self.waits_s)
@@ -292,18 +286,6 @@ class Desk:
                 batch.append(heappop(self._waiting))
             self._patient -= sum(waiting.ask.is_patient for waiting in batch)
             return batch
-
-    def _pause_s(self, under_way: Sequence[UnderWay]) -> float:
-        """Return how long nothing is to do unless something changes, in seconds."""
-        if not under_way:
-            return 0.0 if self._waiting else TURN_S
-        one = under_way[0]
-        takes_s = self._pace.seconds(sum(waiting.weight for waiting in one.due))
-        left_s = max(self._ended, one.began) + takes_s - monotonic()
-        if self._waiting and left_s < AHEAD_S:
-            return 0.0
-        least_s, most_s = LOOK_S
-        return min(max(least_s, SOON * left_s), most_s)
 
     def _begun(self, batch: Sequence[Waiting]) -> UnderWay:
         began = monotonic()

@@ -170,29 +170,6 @@ def test_where_the_device_can_one_more_batch_is_begun_before_the_first_is_answer
     assert rooms.batches == [["first"], ["second"], list("abcd"), list("ef")]
 
 
-def test_the_next_batch_is_begun_when_the_device_is_nearly_through_with_one() -> None:
-    """By its pace, if it does not say so before: until then the batch grows."""
-    rooms = Rooms()
-    rooms.may.clear()
-    takes_s = 0.5
-
-    async def ask(desk: Desk) -> None:
-        asked = [asyncio.create_task(desk.judge(comments("x")))]
-        await until(rooms.entered.is_set)
-        for text in "abcd":
-            asked.append(asyncio.create_task(desk.judge(comments(text))))
-            then = monotonic() + takes_s / 10
-            await until(lambda: monotonic() > then or len(rooms.batches) > 1)  # noqa: B023 - waited for here
-        await until(lambda: len(rooms.batches) > 1)
-        rooms.may.set()
-        await asyncio.gather(*asked)
-
-    with desk_of(rooms, pace=takes_s / X, overlap=True) as (desk, _):
-        asyncio.run(ask(desk))
-
-    assert rooms.batches == [["x"], ["a", "b"], ["c", "d"]]  # half of all goes at once
-
-
 def test_a_device_that_is_never_ready_is_waited_for_all_the_same() -> None:
     """Only there a time limit runs, which ends a process whose engine hangs."""
 
