@@ -114,9 +114,9 @@ def _over(
     server: ApiServer, folder: Path, many: str, per_s: float
 ) -> tuple[dict[int, Answers], float]:
     """Ask for too much, and say by how many MB the server grew from its tenth second on."""
-    # One in five may be accepted, and waits for its answer as long as the deadline at most. So many
+    # One in five may be accepted, and waits for half of the deadline, more or less. So many clients
     # seldom wait for another thing than their pause, and ask for five times as much or more.
-    pause_ms = (MANY / (FACTOR * per_s) - DEADLINE_S / FACTOR) * 1e3
+    pause_ms = (MANY / (FACTOR * per_s) - DEADLINE_S / 2 / FACTOR) * 1e3
     process, ended, sizes = psutil.Process(server.process.pid), Event(), []
 
     def watch() -> None:
