@@ -16,7 +16,7 @@ def test_a_thread_that_gives_way_is_nicer_than_the_one_that_started_it() -> None
     found = []
 
     def compute() -> None:
-        give_way(STEPS)
+        give_way()
         found.append(os.getpriority(os.PRIO_PROCESS, get_native_id()))
 
     thread = Thread(target=compute)

@@ -27,7 +27,7 @@ from worker.pulse import Pulse
 from worker.run import tokeniser
 from worker.scoring.cores import usable_cores
 from worker.scoring.engine import OverlappingEngine
-from worker.scoring.give_way import STEPS, STEPS_OF_AN_API, TASKS
+from worker.scoring.give_way import STEPS, TASKS
 from worker.scoring.load import int8_engine, load_for_alone, load_scorer
 from worker.scoring.openvino_graph import leave_keys_as_rows, part_products
 from worker.scoring.scorer import Scorer
@@ -45,15 +45,12 @@ ENGINES = [
 ]
 
 
-def shipped(
-    engine: EngineChoice, pulse: Pulse, *, lone_first: bool = False
-) -> tuple[Scorer, Tokeniser]:
-    """Load the shipped bundle, as a worker does, or the API."""
+def shipped(engine: EngineChoice, pulse: Pulse) -> tuple[Scorer, Tokeniser]:
+    """Load the shipped bundle, as a worker does."""
     settings = Settings(scoring=ScoringSettings(engine=engine))
     bundle = open_bundle(settings.bundle, allow_unsigned=False)
     tokenise = tokeniser(bundle, settings)
-    scorer = load_scorer(bundle, settings.scoring, tokenise, pulse, lone_first=lone_first)
-    return scorer, tokenise
+    return load_scorer(bundle, settings.scoring, tokenise, pulse), tokenise
 
 
 def demo_texts(count: int) -> list[str]:
@@ -305,29 +302,23 @@ def test_openvino_beats_while_a_window_is_begun_that_is_longer_than_its_line(
     sys.platform != "linux" or importlib.util.find_spec("onnxruntime") is None,
     reason="threads have no niceness of their own here, or ONNX Runtime is not installed",
 )
-@pytest.mark.parametrize(("lone_first", "steps"), [(False, STEPS), (True, STEPS_OF_AN_API)])
-def test_threads_that_compute_give_way_to_the_one_that_answers(
-    steps: int, *, lone_first: bool
-) -> None:
+def test_threads_that_compute_give_way_to_the_one_that_answers() -> None:
     """Else an API over its capacity is late to refuse."""
-    before = {t.native_id for t in enumerate_threads()}
-    shipped(EngineChoice.ONNXRUNTIME, Pulse(), lone_first=lone_first)
-    ours = [t for t in enumerate_threads() if t.native_id not in before]
-    computing = [t.native_id for t in ours if t.name.startswith("onnxruntime-")]
-    least = min(os.getpriority(os.PRIO_PROCESS, get_native_id()) + steps, 19)
+    shipped(EngineChoice.ONNXRUNTIME, Pulse())
+    computing = [t.native_id for t in enumerate_threads() if t.name.startswith("onnxruntime-")]
+    least = min(os.getpriority(os.PRIO_PROCESS, get_native_id()) + STEPS, 19)
 
     assert computing
     eventually(lambda: {os.getpriority(os.PRIO_PROCESS, t or 0) for t in computing} == {least})
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have no niceness of their own here")
-@pytest.mark.parametrize(("lone_first", "steps"), [(False, STEPS), (True, STEPS_OF_AN_API)])
-def test_threads_of_openvino_give_way_too(steps: int, *, lone_first: bool) -> None:
+def test_threads_of_openvino_give_way_too() -> None:
     """It starts them itself, when a model is compiled; others come and go meanwhile."""
     before = {task.name for task in TASKS.iterdir()}
-    engine, _ = shipped(EngineChoice.OPENVINO, Pulse(), lone_first=lone_first)
+    engine, _ = shipped(EngineChoice.OPENVINO, Pulse())
     engine.probabilities([[101, 2017, 102]] * 40)
-    least = min(os.getpriority(os.PRIO_PROCESS, get_native_id()) + steps, 19)
+    least = min(os.getpriority(os.PRIO_PROCESS, get_native_id()) + STEPS, 19)
 
     def lowered() -> bool:
         computing = {task.name for task in TASKS.iterdir()} - before

@@ -21,7 +21,7 @@ from worker.begun import Begun
 from worker.pulse import Pulse
 from worker.scoring.cores import usable_cores
 from worker.scoring.engine import Logits
-from worker.scoring.give_way import STEPS, STEPS_OF_AN_API, give_way
+from worker.scoring.give_way import give_way
 
 LAYOUT: Final = FREE  # it does not care for shapes
 BUDGET: Final = 512  # tokens; as fast as 1,024, in half of the memory
@@ -64,13 +64,10 @@ class OnnxRuntimeInt8:
             Future[Logits]
         ] = ()  # last; who begins a third has waited for the first
         self._waiting: SimpleQueue[tuple[Future[Logits], Callable[[], Logits]]] = SimpleQueue()
-        steps = STEPS_OF_AN_API if lone_first else STEPS
         for number in range(self.requests):
             # Daemons, which the executors of the standard library are not: one that hangs must
             # not keep the process from ending.
-            Thread(
-                target=self._work, args=(steps,), name=f"onnxruntime-{number}", daemon=True
-            ).start()
+            Thread(target=self._work, name=f"onnxruntime-{number}", daemon=True).start()
 
     @property
     def description(self) -> str:
@@ -115,9 +112,9 @@ class OnnxRuntimeInt8:
 
         return Begun(lambda: all(result.done() for result in results), logits)
 
-    def _work(self, steps: int) -> None:
+    def _work(self) -> None:
         """Compute what waits, for ever; what goes wrong is the asking thread's to say."""
-        give_way(steps)
+        give_way()
         while True:
             result, compute = self._waiting.get()
             try:

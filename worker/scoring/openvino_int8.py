@@ -21,7 +21,7 @@ from worker.begun import Begun
 from worker.pulse import Pulse
 from worker.scoring.cores import usable_cores
 from worker.scoring.engine import Logits
-from worker.scoring.give_way import STEPS, STEPS_OF_AN_API, new_threads_give_way
+from worker.scoring.give_way import new_threads_give_way
 from worker.scoring.openvino_graph import leave_keys_as_rows, part_products
 from worker.scoring.openvino_rows import feeds, share_rows
 
@@ -60,8 +60,7 @@ class OpenVinoInt8:
         self.requests = threads or usable_cores()
         # Not in our thread. OpenVINO gives the one that loads it another stack for signals, and
         # takes back the one before when it goes: if that is gone, a SIGTERM ends the process.
-        steps = STEPS_OF_AN_API if lone_first else STEPS
-        with new_threads_give_way(steps), ThreadPoolExecutor(1) as thread:
+        with new_threads_give_way(), ThreadPoolExecutor(1) as thread:
             thread.submit(self._load, model, lone_first=lone_first).result()
 
     def _load(self, model: Path, *, lone_first: bool) -> None:
