@@ -116,7 +116,9 @@ class Api:
                 held = self.rooms.held(whole, Reason.LANGUAGE_NOT_SUPPORTED)
                 await self._publish(held, trace, end)
             attribute = next(iter(labels or request.requested_attributes))
-            raise language_not_supported(attribute, languages)
+            refused = language_not_supported(attribute, languages)
+            refused.is_counted = treatment == "hold"
+            raise refused
         parts = self._parts(request, in_place)
         others = dict.fromkeys(part.text for part in parts if part.text != text)
         asked = [whole, *(Passing(id=NAMELESS, text=t, community=community) for t in others)]

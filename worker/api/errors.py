@@ -39,7 +39,12 @@ class ApiError(Exception):
         error_type: Perspective's name for it, if it has one.
         more: beside the error type in its details.
         retry_after_s: when it is worth another try, in seconds.
+
+    Attributes:
+        is_counted: against a key's allowance: of a comment that a person is to look at.
     """
+
+    is_counted = False
 
     def __init__(
         self,

@@ -72,8 +72,9 @@ class Key:
         self.spend(comments)
         try:
             yield
-        except ApiError:
-            self.give_back(comments)
+        except ApiError as refused:
+            if not refused.is_counted:
+                self.give_back(comments)
             raise
 
 

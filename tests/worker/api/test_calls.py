@@ -665,6 +665,19 @@ def test_what_is_refused_is_not_counted(
     assert analyze(app, query=key).code == 200  # the one comment that its key has
 
 
+@pytest.mark.parametrize(("treatment", "then"), [("refuse", 400), ("hold", 429)])
+def test_what_is_held_for_a_person_is_counted(
+    treatment: str, then: int, make: Make, tmp_path: Path
+) -> None:
+    """Else a key could fill the moderators' queue."""
+    file = tmp_path / "keys"
+    file.write_text(f"site {sha256(b'wave').hexdigest()} 0.01\n")
+    app, key = make(keys=file, other_languages=treatment), {"key": "wave"}
+
+    assert analyze(app, GERMAN, query=key).code == 400
+    assert analyze(app, GERMAN, query=key).code == then
+
+
 @pytest.mark.parametrize("call", [analyze, lambda app: asked(app, "/v1/score", {"text": TEXT})])
 def test_who_is_turned_away_costs_no_look_at_the_language(
     call: Callable[..., Answered], make: Make, monkeypatch: pytest.MonkeyPatch
