@@ -8,7 +8,6 @@ by torch, and bf16 is left out. Needs the labelled comments of TIDEGATE_DATA.
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 from transformers import BertForSequenceClassification
 
 from benchmarks.machine import machine
-from benchmarks.texts import ROOT
+from benchmarks.texts import data_folder
 from schemas.bundle import TOKENIZER
 from trainer.data import is_set, read_files
 from trainer.quantise import difference
@@ -40,8 +39,7 @@ def measure() -> dict[str, Any]:
     """Score the labelled comments in each number type, and compare."""
     bundle = open_bundle(Settings().bundle, allow_unsigned=False)
     manifest, here = bundle.manifest, look()
-    data = Path(os.environ.get("TIDEGATE_DATA", ROOT.parent / "shared" / "data"))
-    rows = read_files([data / LABELLED])
+    rows = read_files([data_folder() / LABELLED])
     tokenise = BundleTokeniser(bundle.folder / TOKENIZER, manifest.max_length, overlap=0, most=2)
     pieces = [found.ids[0] for found in tokenise(rows.texts)]
     how = {"fp32": (CPU_ALONE, NumberType.BF16), "fp8": (here, NumberType.FP8)}

@@ -22,6 +22,8 @@ from pathlib import Path
 from statistics import median
 from typing import IO, Any, Final, NamedTuple, Self
 
+from worker.settings import NumberType
+
 ROUNDS: Final = 3
 TESTS: Final = Path(__file__).parent.parent
 PATH: Final = os.pathsep.join([str(TESTS), str(TESTS.parent)])
@@ -66,7 +68,9 @@ def _obstacle() -> str | None:
 def _has_fp8() -> bool:
     import torch  # noqa: PLC0415 - only where it is
 
-    return torch.cuda.get_device_capability() >= (8, 9)
+    from worker.scoring.torch_device import SINCE  # noqa: PLC0415 - the same
+
+    return torch.cuda.get_device_capability() >= SINCE[NumberType.FP8][0]
 
 
 def _measured(name: str, model: Model) -> dict[str, Any]:

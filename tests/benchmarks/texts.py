@@ -9,10 +9,14 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 
 
+def data_folder() -> Path:
+    """Return where real comments are, on a machine that has them."""
+    return Path(os.environ.get("TIDEGATE_DATA", ROOT.parent / "shared" / "data"))
+
+
 def real_texts(count: int) -> tuple[str, list[str]]:
     """Return where the texts are from, and `count` of them in their order."""
-    folder = Path(os.environ.get("TIDEGATE_DATA", ROOT.parent / "shared" / "data"))
-    file = folder / "jigsaw-toxic-only.csv"
+    file = data_folder() / "jigsaw-toxic-only.csv"
     if file.is_file():
         with file.open(encoding="utf-8", newline="") as rows:
             texts = [row["comment_text"] for row in islice(csv.DictReader(rows), count)]

@@ -79,6 +79,12 @@ def random_classifier(model_type: str, **config: Any) -> Any:
     return model.eval()
 
 
+def pieces_of(lengths: Sequence[int], seed: int = 0) -> list[list[int]]:
+    """Return pieces of such lengths, of tokens by chance."""
+    random = np.random.default_rng(seed)
+    return [random.integers(5, VOCABULARY, length).tolist() for length in lengths]
+
+
 def plain_logits(model: Any, pieces: Sequence[Sequence[int]]) -> NDArray[np.float32]:
     """Return what transformers makes of pieces, each by itself: [pieces, labels]."""
     rows = []

@@ -16,7 +16,7 @@ from hypothesis.strategies import integers, lists
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rig.classifiers import LONGEST, VOCABULARY, plain_logits, tiny_classifier
+from rig.classifiers import LONGEST, pieces_of, plain_logits, tiny_classifier
 from worker.batching import flat
 from worker.scoring.cuda_graphs import STEPS, Captured, Graphs, Shape, shapes
 from worker.scoring.flat_encoder import FlatEncoder
@@ -38,12 +38,6 @@ plain = cache(tiny_classifier)
 def encoder(model_type: str = "bert", layers: int = 3) -> FlatEncoder:
     """Return the flat encoder with the weights of `plain`."""
     return flat_encoder_of(plain(model_type, layers), attend_on_cpu)
-
-
-def pieces_of(lengths: Sequence[int], seed: int = 0) -> list[list[int]]:
-    """Return pieces of such lengths, of tokens by chance."""
-    random = np.random.default_rng(seed)
-    return [random.integers(5, VOCABULARY, length).tolist() for length in lengths]
 
 
 def flat_logits(model: FlatEncoder, pieces: Sequence[Sequence[int]]) -> NDArray[np.float32]:

@@ -22,6 +22,7 @@ from rig.classifiers import (
     LONGEST,
     TEXTS,
     VOCABULARY,
+    pieces_of,
     plain_logits,
     random_classifier,
     tiny_classifier,
@@ -47,12 +48,6 @@ FP8 = ScoringSettings(engine=EngineChoice.TORCH, number_type=NumberType.FP8)
 ON_CPU = choose_device(CPU_ALONE, NumberType.FP8)
 LENGTHS = (LONGEST, 1, 2, 3, 17, LONGEST, 8)
 SPREAD = 0.1  # of weights; with those of other tests three layers make much of any rounding
-
-
-def pieces_of(lengths: Sequence[int], seed: int = 0) -> list[list[int]]:
-    """Return pieces of such lengths, of tokens by chance."""
-    random = np.random.default_rng(seed)
-    return [random.integers(5, VOCABULARY, length).tolist() for length in lengths]
 
 
 def logits_of(model: Any, pieces: Sequence[Sequence[int]]) -> NDArray[np.float32]:

@@ -32,6 +32,7 @@ from worker.scoring.load import load_for_alone, load_scorer
 from worker.scoring.scorer import Scorer
 from worker.scoring.torch_device import (
     CPU_ALONE,
+    SINCE,
     Card,
     Found,
     TorchDevice,
@@ -289,7 +290,9 @@ def of_base_shape(spread: float = 0.05) -> Any:
 
 def has_fp8() -> bool:
     """Say whether there is a card that computes in fp8."""
-    return torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 9)
+    return (
+        torch.cuda.is_available() and torch.cuda.get_device_capability() >= SINCE[NumberType.FP8][0]
+    )
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
