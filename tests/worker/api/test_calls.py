@@ -16,6 +16,7 @@ from schemas.labels import LABELS
 from worker.api.api import Api, refuse_scale
 from worker.api.application import ANALYZE, SUGGEST, Application
 from worker.api.desk import Desk
+from worker.api.errors import ApiError
 from worker.api.language import LanguageDetector
 from worker.api.pace import Pace
 
@@ -662,6 +663,26 @@ def test_what_is_refused_is_not_counted(
     refused = asked(app, path, body, query=key | query)
 
     assert refused.code in {400, 413}
+    assert analyze(app, query=key).code == 200  # the one comment that its key has
+
+
+def test_lines_that_are_refused_after_all_are_not_counted(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were charged once, before they waited for their turn."""
+
+    async def refused(*_: object, **__: object) -> None:
+        raise ApiError(413, "too much")
+
+    file = tmp_path / "keys"
+    file.write_text(f"site {sha256(b'wave').hexdigest()} 0.01\n")
+    app, key = make(keys=file), {"key": "wave"}
+    monkeypatch.setattr(Api, "score", refused)
+    lines = {"content-type": "application/jsonl"}
+
+    answered = asked(app, "/v1/score", [b'{"text": "a"}\n'], query=key, headers=lines)
+
+    assert b"too much" in answered.body
     assert analyze(app, query=key).code == 200  # the one comment that its key has
 
 
