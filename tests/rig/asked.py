@@ -56,8 +56,18 @@ def asked(  # noqa: PLR0913 - what makes a request
         parts = body
     else:
         parts = [json.dumps(body).encode()]
+    return asyncio.run(_asked(app, scope_of(path, method, query, headers), parts, then))
+
+
+def scope_of(
+    path: str,
+    method: str = "POST",
+    query: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Scope:
+    """Return a request as an application is told of it."""
     sent = {"content-type": "application/json"} | dict(headers or {})
-    scope: Scope = {
+    return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
@@ -71,7 +81,6 @@ def asked(  # noqa: PLR0913 - what makes a request
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 8080),
     }
-    return asyncio.run(_asked(app, scope, parts, then))
 
 
 async def _asked(app: ASGIApp, scope: Scope, parts: Sequence[bytes], then: str) -> Answered:

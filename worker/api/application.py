@@ -44,14 +44,26 @@ POLICY: Final = "X-Tidegate-Policy"
 TRUNCATED: Final = "X-Tidegate-Truncated"
 RETRY: Final = "Retry-After"
 
+SCORE: Final = "/v1/score"
 ANALYZE: Final = f"/{VERSION}/comments:analyze"
 SUGGEST: Final = f"/{VERSION}/comments:suggestscore"
+# Coral puts the path of a call behind the endpoint that it was given: one that ends in a slash
+# would have comments pass unjudged.
+SLASHED: Final = {path: path.replace("/comments:", "//comments:") for path in (ANALYZE, SUGGEST)}
+# The calls that the device is needed for, by path.
+JUDGING: Final = {SCORE: "score", ANALYZE: "analyze", SLASHED[ANALYZE]: "analyze"}
 
 Call = Callable[[Request, Key], Awaitable[Response]]
 
 
 class Application(FastAPI):
-    """FastAPI, with an OpenAPI document that has the bodies that we read ourselves."""
+    """FastAPI, with an OpenAPI document that has the bodies that we read ourselves.
+
+    Attributes:
+        at_once: see `worker.api.connection.AnswersAtOnce`.
+    """
+
+    at_once: Callable[[Scope], Response | None]
 
     def openapi(self) -> dict[str, Any]:
         """Return the document, made once."""
@@ -82,8 +94,9 @@ def application(api: Api, keys: Keys) -> Application:
     )
     app.router.route_class = Direct
     routes = Routes(api, keys)
+    app.at_once = routes.at_once
     calls: tuple[tuple[str, str, Call, type[BaseModel], type[BaseModel]], ...] = (
-        ("/v1/score", "score", routes.score, ScoreRequest, ScoreAnswer),
+        (SCORE, "score", routes.score, ScoreRequest, ScoreAnswer),
         (ANALYZE, "analyze", routes.analyze, AnalyzeRequest, AnalyzeResponse),
         (SUGGEST, "suggestscore", routes.suggest, SuggestRequest, SuggestResponse),
     )
@@ -97,10 +110,8 @@ def application(api: Api, keys: Keys) -> Application:
             description=call.__doc__ or "",
             openapi_extra=described(request, answer, lines=call == routes.score),
         )
-        if (slashed := path.replace("/comments:", "//comments:")) != path:
-            # Coral puts the path of the call behind the endpoint that it was given: one that ends
-            # in a slash would have comments pass unjudged.
-            app.add_api_route(slashed, counted, methods=["POST"], include_in_schema=False)
+        if path in SLASHED:
+            app.add_api_route(SLASHED[path], counted, methods=["POST"], include_in_schema=False)
     app.add_api_route(
         "/$discovery/rest", routes.discovery, methods=["GET"], include_in_schema=False
     )
@@ -160,7 +171,7 @@ class Routes:
 
     async def analyze(self, request: Request, key: Key) -> Response:
         """Perspective's `comments:analyze`."""
-        self._api.desk.must_have_room()  # first: a refusal is to cost next to nothing
+        self._must_have_room()  # first: a refusal is to cost next to nothing
         asked = parsed(AnalyzeRequest, await self._body(request))
         mask = self._mask(request, "analyze")
         scale = request.query_params.get("scale")
@@ -182,12 +193,12 @@ class Routes:
     async def score(self, request: Request, key: Key) -> Response:
         """Our own: one comment or many, or a stream of them as JSON Lines."""
         scale, trace = request.query_params.get("scale"), _trace_of(request)
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() in LINES:
+        if _is_lines(request):
             self._api.map_to(scale)
             ours = self._api.settings
             lines = lines_of(request.stream(), ours.body_bytes, min(ours.comments, ours.batch))
             return Lines(answered_lines(self._api, key, lines, scale, trace), self._versions)
-        self._api.desk.must_have_room()
+        self._must_have_room()
         asked = parsed(ScoreRequest, await self._body(request)).all_comments()
         most = self._api.settings.comments
         if len(asked) > most:
@@ -216,8 +227,8 @@ class Routes:
 
     def counted(self, name: str, call: Call) -> Callable[[Request], Awaitable[Response]]:
         """Let those with a key in, count, and answer a refusal in Google's form."""
-        figures = self._api.figures
-        figures.answers.labels(name, "500")  # from 0 on, so that the first of them is a rise
+        # From 0 on, so that the first of them is a rise.
+        self._api.figures.answers.labels(name, "500")
 
         async def endpoint(request: Request) -> Response:
             began, code = monotonic(), 500  # unless it comes to an answer: see `unforeseen`
@@ -232,11 +243,38 @@ class Routes:
                 stopping = the_server_stops()
                 code, response = stopping.code, self._error(stopping)
             finally:
-                figures.answers.labels(name, str(code)).inc()
-                figures.seconds.labels(name).observe(monotonic() - began)
+                self._count(name, code, monotonic() - began)
             return response
 
         return endpoint
+
+    def at_once(self, scope: Scope) -> Response | None:
+        """Answer a request, before anything is begun for it, that would be refused anyway.
+
+        That is for want of room. Who has no key, or comes from a page whose browser asks for CORS,
+        is answered in the usual way; None says so.
+        """
+        if (name := JUDGING.get(scope["path"])) is None or scope["method"] != "POST":
+            return None
+        if (refused := self._api.desk.let_in()) is None:
+            return None
+        request = Request(scope)
+        if "origin" in request.headers or (scope["path"] == SCORE and _is_lines(request)):
+            return None
+        try:
+            self._keys.admit(_key_of(request))
+        except ApiError:
+            return None
+        self._count(name, refused.code, 0.0)
+        return self._error(refused)
+
+    def _must_have_room(self) -> None:
+        if refused := self._api.desk.refusal():
+            raise refused
+
+    def _count(self, name: str, code: int, seconds: float) -> None:
+        self._api.figures.answers.labels(name, str(code)).inc()
+        self._api.figures.seconds.labels(name).observe(seconds)
 
     async def _body(self, request: Request) -> bytes:
         return await body_of(request, self._api.settings.body_bytes)
@@ -271,6 +309,10 @@ class Routes:
     async def unforeseen(self, _: Request, __: Exception) -> Response:
         """Answer for an error of ours; the server logs it, without what was sent."""
         return self._error(ApiError(500, "Internal error."))
+
+
+def _is_lines(request: Request) -> bool:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() in LINES
 
 
 def _trace_of(request: Request) -> Trace:

@@ -9,9 +9,12 @@ process may have. Nor how large the headers are, which are read before anybody i
 import re
 from asyncio import Transport
 from asyncio.events import TimerHandle
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any, Final, Protocol, runtime_checkable
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.responses import Response
+from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEADERS_S: Final = 10.0
 MOST_HEADERS: Final = 65_536  # bytes
@@ -25,8 +28,19 @@ class HeadersTooLargeError(Exception):
     """The headers of a request have more bytes than any client sends."""
 
 
+@runtime_checkable
+class AnswersAtOnce(Protocol):
+    """An application that answers some requests without having to read or to wait."""
+
+    def at_once(self, scope: Scope) -> Response | None:
+        """Return such an answer, or None: the request goes the usual way."""
+
+
 class Connection(HttpToolsProtocol):
     """Closed when headers do not end in time, or are too large, or what comes is no request.
+
+    What the application answers at once has no task begun for it, and sees no framework: a server
+    that is asked for too much says so to thousands a second, beside what it has to do.
 
     Args:
         arguments: of uvicorn's own.
@@ -36,6 +50,8 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        app = self.config.app
+        self._at_once = app.at_once if isinstance(app, AnswersAtOnce) else None
         self._too_late: TimerHandle | None = None
         self._is_in_headers = False
         self._headers_bytes = 0  # that came of them so far, without their first packet
@@ -88,6 +104,21 @@ class Connection(HttpToolsProtocol):
         """Wait for nothing more."""
         self._wait_no_more()
         super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        answer: Any = self._answer_at_once(cycle)
+        if answer is None:
+            super()._start_asgi_task(cycle, app)
+            return
+        with suppress(StopIteration):  # its end: nothing in it waits while the client reads
+            cycle.run_asgi(answer).send(None)
+
+    def _answer_at_once(self, cycle: RequestResponseCycle) -> Response | None:
+        # A client that waits to be asked for its body may or may not send it after an answer; and
+        # of several that wait here, each would be answered within the end of the one before.
+        is_usual = not (cycle.waiting_for_100_continue or self.pipeline or self.flow.write_paused)
+        scope: Any = cycle.scope
+        return self._at_once(scope) if is_usual and self._at_once else None
 
     def _answers(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

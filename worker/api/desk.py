@@ -32,6 +32,7 @@ from worker.settings import ApiSettings
 TURN_S: Final = 1.0  # an idle thread still turns, and says so
 LOOK_S: Final = 0.001  # between two looks at what is on the device, where nothing else waits
 NO_ANSWERS: Final[Begun[list[Answer]]] = Begun(lambda: True, list)
+LEARNED: Final = 0.05  # of what a request weighs, when it is another weight than usual
 SPARE: Final = 0.5  # of the deadline may be spent on waiting; the other half is for the work
 
 # Comments of a site differ in length by a hundred times. These three were found by simulation of
@@ -154,6 +155,9 @@ class Desk:
         self._waiting: list[Waiting] = []  # a heap
         self._numbers = count()
         self._weight = 0  # of all that waits or is on the device
+        self._untold = 0  # of what is judged, too, and its client not yet told
+        self._usual = 0.0  # of a request
+        self._expected = 0  # requests that were let in at this turn of the loop
         self._patient = 0  # comments that wait and are of patient requests
         self._closed = False
         self._thread = Thread(target=self._run, name="device", daemon=True)
@@ -172,22 +176,46 @@ class Desk:
     @property
     def waits_s(self) -> float:
         """How long a request that came now would wait, in seconds."""
-        return self._pace.seconds(self._weight)
+        return self._pace.seconds(self._weight + self._untold)
 
     def has_time_for(self, texts: Sequence[str]) -> bool:
         """Say whether texts can be judged in the time that a request has for the work itself."""
         weight = sum(map(self._pace.weight, texts))
         return self._pace.seconds(weight) <= self._deadline_s * (1 - SPARE)
 
-    def must_have_room(self) -> None:
-        """Turn away now who would be turned away whatever the comment is.
+    def refusal(self) -> ApiError | None:
+        """Say why a request that came now would be turned away whatever its comment is.
 
-        Raises:
-            ApiError: 429, more waits than can be judged in time.
+        That is 429, more waits than can be judged in time; None: it would perhaps be judged.
         """
+        return self._refusal(0.0)
+
+    def let_in(self) -> ApiError | None:
+        """Let a request in, or say why not, before anything is begun for it.
+
+        Several come with one look at the sockets, and none of them waits here before it has had
+        its turn: without a count of them, as many would be let in as come while there is room for
+        one. Called in the loop.
+
+        Returns:
+            As `refusal`.
+        """
+        refused = self._refusal(self._expected * self._usual)
+        if refused is None:
+            self._expected += 1
+            asyncio.get_running_loop().call_soon(self._expect_no_more)
+        return refused
+
+    def _expect_no_more(self) -> None:
+        self._expected -= 1
+
+    def _refusal(self, more: float) -> ApiError | None:
         with self._changed:
-            if not self._patient and (wait_s := self.waits_s) > self._deadline_s * SPARE:
-                raise self._full(wait_s)
+            wait_s = self.waits_s
+            takes_s = self._pace.seconds(more)
+            if not self._patient and wait_s + takes_s > self._deadline_s * SPARE:
+                return self._full(wait_s)
+        return None
 
     async def judge(
         self, comments: Sequence[CommentEvent], deadline_s: float | None = None
@@ -234,6 +262,7 @@ class Desk:
             if wait_s > self._deadline_s * SPARE or (wait_s and wait_s + takes_s > within_s):
                 raise self._full(wait_s)
             self._weight += sum(weights)
+            self._usual += LEARNED * (sum(weights) - self._usual)
             self._patient += ask.is_patient * len(comments)
             for turn, weight, comment in zip(in_turn, weights, comments, strict=True):
                 heappush(self._waiting, Waiting(turn, next(self._numbers), weight, comment, ask))
@@ -251,7 +280,7 @@ class Desk:
         if not self._patient:
             return self.waits_s
         after = [each.weight for each in self._waiting if each.ask.is_patient and each.turn > turn]
-        return self._pace.seconds(self._weight - sum(after))
+        return self._pace.seconds(self._weight + self._untold - sum(after))
 
     # -- the desk's own thread
 
@@ -277,7 +306,7 @@ class Desk:
                 self._changed.wait(LOOK_S if under_way else TURN_S)
             self._pulse.beat()
             has_time = self._patient == len(self._waiting)  # all of it: nobody is held up
-            left_s = inf if has_time else max(SLICE_S, SHARE * self.waits_s)
+            left_s = inf if has_time else max(SLICE_S, SHARE * self._pace.seconds(self._weight))
             batch: list[Waiting] = []
             while self._waiting and len(batch) < self._batch:
                 left_s -= self._pace.seconds(self._waiting[0].weight)
@@ -296,14 +325,36 @@ class Desk:
     def _answer(self, one: UnderWay) -> None:
         answers = one.answers.result()
         before, self._ended = self._ended, monotonic()
-        with self._changed:  # first: who is answered may ask again, and waits for nothing
+        told = _given(one.due, answers)
+        with self._changed:
             self._weight -= sum(waiting.weight for waiting in one.batch)
+            self._untold += sum(weight for _, weight in told)
             if weight := sum(waiting.weight for waiting in one.due):
                 self._pace.learn(weight, self._ended - max(before, one.began))
-        for waiting, answer in zip(one.due, answers, strict=True):
-            waiting.ask.answers.append(answer)
-            if len(waiting.ask.answers) == waiting.ask.comments:
-                _tell(waiting.ask)
+        if told:
+            self._tell(told)
+
+    def _tell(self, asks: deque[tuple[Ask, int]]) -> None:
+        """Answer one request at each turn of the loop, which looks at its sockets in between.
+
+        All at once, a batch is some milliseconds of answers, and as many again of the requests
+        that there is room for then: who is refused meanwhile would wait for all of that.
+
+        Args:
+            asks: and what there is room for when each is answered.
+        """
+
+        def tell() -> None:
+            ask, weight = asks.popleft()
+            with self._changed:  # first: who is answered may ask again, and waits for nothing
+                self._untold -= weight
+            if not ask.answered.done():
+                ask.answered.set_result(ask.answers)
+            if asks:
+                self._tell(asks)
+
+        with suppress(RuntimeError):  # the loop is closed: the server's time to drain is over
+            asks[0][0].loop.call_soon_threadsafe(tell)
 
     def _give_up(self, error: BaseException) -> None:
         with self._changed:
@@ -312,10 +363,17 @@ class Desk:
         self._failed(error)
 
 
-def _tell(ask: Ask) -> None:
-    def tell() -> None:
-        if not ask.answered.done():
-            ask.answered.set_result(ask.answers)
+def _given(due: Sequence[Waiting], answers: Sequence[Answer]) -> deque[tuple[Ask, int]]:
+    """Give requests their answers, and return those that have all of them.
 
-    with suppress(RuntimeError):  # its loop is closed: the server's time to drain is over
-        ask.loop.call_soon_threadsafe(tell)
+    Each with the weight that stands in the batch up to its last comment.
+    """
+    complete: deque[tuple[Ask, int]] = deque()
+    weight = 0
+    for waiting, answer in zip(due, answers, strict=True):
+        weight += waiting.weight
+        waiting.ask.answers.append(answer)
+        if len(waiting.ask.answers) == waiting.ask.comments:
+            complete.append((waiting.ask, weight))
+            weight = 0
+    return complete

@@ -30,7 +30,7 @@ class Pace:
         """Return about how much a text costs, in bytes."""
         return A_COMMENT + min(self._heaviest, len(text[: self._heaviest].encode(errors="replace")))
 
-    def seconds(self, weight: int) -> float:
+    def seconds(self, weight: float) -> float:
         """Return how long so much takes in a large batch."""
         return weight * self._a_byte_s * self._slower
 

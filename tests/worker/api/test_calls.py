@@ -1,5 +1,6 @@
 """The calls: Perspective's fields, errors and parameters, and our own, over a stub that hashes."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from hashlib import sha256
@@ -7,9 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from starlette.responses import Response
+from starlette.types import Scope
 
 import worker.api.bounded_body
-from rig.asked import Answered, asked
+from rig.asked import Answered, asked, scope_of
 from rig.stub import stub_manifest, stub_scores
 from schemas.errors import SettingsError
 from schemas.labels import LABELS
@@ -23,6 +26,8 @@ from worker.api.pace import Pace
 TEXT: Final = "What a stupid thing to say, nobody here likes you at all."
 GERMAN: Final = "Das ist ein schlechter Kommentar von jemandem, der nichts gelesen hat."
 
+LINES: Final = "Application/JSONL; charset=utf-8"
+
 Make = Callable[..., Application]
 
 
@@ -31,6 +36,15 @@ def analyze(app: Application, text: str = TEXT, /, **more: Any) -> Answered:
     query, headers = more.pop("query", None), more.pop("headers", None)
     body = {"comment": {"text": text}, "requestedAttributes": {"TOXICITY": {}}} | more
     return asked(app, ANALYZE, body, query=query, headers=headers)
+
+
+def at_once(app: Application, scope: Scope) -> Response | None:
+    """Return what is answered before a task is begun, in a loop as a connection is."""
+
+    async def connection() -> Response | None:
+        return app.at_once(scope)
+
+    return asyncio.run(connection())
 
 
 def score_of(text: str, label: str = "toxic") -> float:
@@ -737,6 +751,52 @@ def test_who_is_turned_away_is_so_before_its_body_is_read_and_pays_nothing(
 
     assert (refused.code, refused.headers["retry-after"]) == (429, "99")
     assert analyze(app, query=query).code == 200  # the one comment that its key has
+
+
+@pytest.mark.parametrize("path", [ANALYZE, ANALYZE.replace("/comments", "//comments"), "/v1/score"])
+def test_over_capacity_a_refusal_at_once_is_that_of_the_call(
+    path: str, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the byte, and counted as such."""
+    file = tmp_path / "keys"
+    file.write_text(f"site {sha256(b'wave').hexdigest()}\n")
+    app, query = make(keys=file), {"key": "wave"}
+    scope = scope_of(path, query=query)
+    assert at_once(app, scope) is None
+    monkeypatch.setattr(Desk, "waits_s", 99.0)
+
+    usual, sooner = asked(app, path, {"text": TEXT}, query=query), at_once(app, scope)
+
+    assert sooner is not None
+    assert (sooner.status_code, sooner.body) == (usual.code, usual.body)
+    assert dict(sooner.headers) == usual.headers
+    assert usual.code == 429
+    call = "score" if path == "/v1/score" else "analyze"
+    assert f'tidegate_api_answers_total{{call="{call}",code="429"}} 2.0' in figures_of(app)
+
+
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        pytest.param(ANALYZE, {"query": {}}, id="no key"),
+        pytest.param(ANALYZE, {"query": {"key": "other"}}, id="another key"),
+        pytest.param(ANALYZE, {"headers": {"origin": "https://a.example"}}, id="from a page"),
+        pytest.param("/v1/score", {"headers": {"content-type": LINES}}, id="a stream of lines"),
+        pytest.param(SUGGEST, {}, id="a call that needs no device"),
+        pytest.param("/v1/nothing", {}, id="no call"),
+        pytest.param(ANALYZE, {"method": "OPTIONS"}, id="another method"),
+    ],
+)
+def test_over_capacity_all_else_goes_the_usual_way(
+    path: str, more: Any, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where another refusal comes first, or none."""
+    file = tmp_path / "keys"
+    file.write_text(f"site {sha256(b'wave').hexdigest()}\n")
+    app = make(keys=file, cors="https://a.example")
+    monkeypatch.setattr(Desk, "waits_s", 99.0)
+
+    assert at_once(app, scope_of(path, **({"query": {"key": "wave"}} | more))) is None
 
 
 def test_an_error_of_ours_is_counted_like_any_answer(

@@ -9,6 +9,7 @@ import pytest
 import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.responses import Response
 from uvicorn.server import ServerState
 
 from worker.api.connection import MOST_HEADERS, Connection, without_upgrade
@@ -181,6 +182,86 @@ async def test_one_that_waits_for_its_answer_is_left_alone() -> None:
         released.set()
 
         assert b"200 OK" in await reader.readuntil(b"answer")
+
+
+class AtOnce:
+    """Answers a POST at once, and what else there is by a task; remembers what came to one."""
+
+    def __init__(self) -> None:
+        self.tasks: list[str] = []
+
+    def at_once(self, scope: Any) -> Response | None:
+        """Answer a POST."""
+        return Response("refused", 429) if scope["method"] == "POST" else None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer in a while."""
+        self.tasks.append(scope["method"])
+        await asyncio.sleep(0)
+        await answering(scope, receive, send)
+
+
+POSTED = b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 4\r\n"
+
+
+async def test_what_is_answered_at_once_needs_no_task() -> None:
+    """And its connection serves on, whenever the body comes."""
+    app = AtOnce()
+    async with connected(app) as (reader, writer):
+        for body in (b"body", b""):
+            writer.write(POSTED + b"\r\n" + body)
+            head = await reader.readuntil(b"refused")
+            assert head.startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
+            assert b"connection: close" not in head
+        writer.write(b"body" + ASKED)
+
+        assert b"200 OK" in await reader.readuntil(b"answer")
+    assert app.tasks == ["GET"]
+
+
+async def test_who_wants_no_more_is_answered_at_once_and_closed() -> None:
+    """As after any answer."""
+    async with connected(AtOnce()) as (reader, writer):
+        writer.write(POSTED + b"connection: close\r\n\r\nbody")
+
+        assert b"connection: close" in await reader.readuntil(b"refused")
+        assert await closed(reader) == b""
+
+
+async def test_who_waits_to_be_asked_for_a_body_is_answered_by_a_task() -> None:
+    """It may send the body after an answer, or not."""
+    app = AtOnce()
+    async with connected(app) as (reader, writer):
+        writer.write(POSTED + b"expect: 100-continue\r\n\r\n")
+
+        assert b"200 OK" in await reader.readuntil(b"answer")
+    assert app.tasks == ["POST"]
+
+
+async def test_any_number_of_requests_that_come_together_are_answered_in_order() -> None:
+    """Each within the end of the one before, a thousand would be too deep for Python."""
+    app, number = AtOnce(), 2_000
+    async with connected(app) as (reader, writer):
+        last = ASKED.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
+        writer.write(ASKED + (POSTED + b"\r\nbody") * number + last)
+        answers = (await closed(reader)).split(b"HTTP/1.1 ")[1:]
+
+    assert len(answers) == number + 2
+    assert all(answer.endswith(b"answer") for answer in (answers[0], answers[-1]))
+    assert app.tasks[0] == app.tasks[-1] == "GET"
+
+
+async def test_an_answer_that_fails_is_an_error_of_the_server() -> None:
+    """And its connection serves on."""
+
+    async def broken(_: Any, __: Any, ___: Any) -> None:
+        raise ValueError("broken")
+
+    app = AtOnce()
+    app.at_once = lambda scope: broken if scope["method"] == "POST" else None  # type: ignore[assignment,method-assign,return-value]
+    async with connected(app) as (reader, writer):
+        writer.write(POSTED + b"\r\nbody")
+        assert b"500 Internal Server Error" in await reader.readuntil(b"Internal Server Error")
 
 
 LARGE = b"a" * (MOST_HEADERS + 1)

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event
 from time import monotonic
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -119,19 +118,52 @@ def test_each_request_gets_its_own_answers_in_its_order() -> None:
         assert texts_of(answers) == [f"{number}.{n}" for n in range(1 + number % 3)]
 
 
-def test_who_is_answered_waits_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_answered_waits_no_longer() -> None:
     """A client that asks again at once would be refused for its own comment of before."""
-    tell, waits = asyncio.BaseEventLoop.call_soon_threadsafe, []
 
-    def told(*what: Any, **more: Any) -> Any:
-        waits.append(desk.waits_s)
-        return tell(*what, **more)
+    async def waits_s(desk: Desk) -> float:
+        await desk.judge(comments("one"))
+        return desk.waits_s
 
-    monkeypatch.setattr(asyncio.BaseEventLoop, "call_soon_threadsafe", told)
     with desk_of(Rooms(), pace=0.01) as (desk, _):
-        asyncio.run(desk.judge(comments("one")))
+        assert asyncio.run(waits_s(desk)) == 0
 
-    assert waits == [0]
+
+def test_of_a_batch_one_request_is_answered_at_each_turn_of_the_loop() -> None:
+    """Else all that there is room for then comes at once, and who is refused waits behind it."""
+    rooms, turn = Rooms(), 0
+
+    async def turning() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    async def answered(desk: Desk, text: str) -> tuple[int, float]:
+        await desk.judge(comments(text))
+        return turn, desk.waits_s
+
+    async def ask(desk: Desk) -> list[tuple[int, float]]:
+        rooms.may.clear()
+        first = asyncio.create_task(desk.judge(comments("first")))
+        await until(rooms.entered.is_set)
+        four = [asyncio.create_task(answered(desk, text)) for text in "abcd"]
+        await until(lambda: len(desk._waiting) == 4)  # noqa: SLF001
+        clock = asyncio.create_task(turning())
+        rooms.may.set()
+        found = await asyncio.gather(*four)
+        clock.cancel()
+        await first
+        return found
+
+    with desk_of(rooms, pace=0.001 / X) as (desk, _):
+        told = asyncio.run(ask(desk))
+
+    assert rooms.batches == [["first"], ["a", "b", "c", "d"]]
+    turns_of, waits_s = zip(*told, strict=True)
+    assert len(set(turns_of)) == 4
+    assert sorted(waits_s, reverse=True) == list(waits_s)
+    assert waits_s[0] > waits_s[-1] == 0
 
 
 def test_what_waits_while_the_device_works_is_one_batch() -> None:
@@ -266,16 +298,34 @@ def test_more_than_can_be_judged_in_time_is_refused_at_once_with_the_time_to_wai
         assert monotonic() - start < 1
         assert refused.value.code == 429
         assert refused.value.retry_after_s == pytest.approx(20)
-        with pytest.raises(ApiError, match="More comments wait"):
-            desk.must_have_room()
+        assert "More comments wait" in str(desk.refusal())
         rooms.may.set()
         await asyncio.gather(first, second)
         await until(lambda: desk.waits_s == 0)
-        desk.must_have_room()
+        assert desk.refusal() is None
         await desk.judge(comments("x"))
 
     with desk_of(rooms, pace=pace) as (desk, _):
         asyncio.run(ask(desk))
+
+
+def test_no_more_requests_are_let_in_at_one_turn_than_there_is_room_for() -> None:
+    """They come with one look at the sockets, before any of them waits."""
+
+    async def let_in(desk: Desk) -> list[list[bool]]:
+        for _ in range(200):  # so that it knows what requests weigh
+            await desk.judge(comments("x"))
+        found = []
+        for _ in range(2):
+            found.append([desk.let_in() is None for _ in range(5)])
+            await asyncio.sleep(0)
+        return found
+
+    with desk_of(Rooms(), pace=3 / X) as (desk, _):  # three seconds each; 10 s may be waited for
+        desk._pace.learn = lambda *_: None  # type: ignore[method-assign]  # noqa: SLF001
+        found = asyncio.run(let_in(desk))
+
+    assert found == [[True, True, True, True, False]] * 2
 
 
 def test_whoever_has_time_turns_nobody_away_who_has_none() -> None:
