@@ -158,6 +158,7 @@ class Desk:
         self._untold = 0  # of what is judged, too, and its client not yet told
         self._usual = 0.0  # of a request
         self._expected = 0  # requests that were let in at this turn of the loop
+        self._turned_away = False  # anybody, since the batch before was answered
         self._patient = 0  # comments that wait and are of patient requests
         self._closed = False
         self._thread = Thread(target=self._run, name="device", daemon=True)
@@ -269,6 +270,7 @@ class Desk:
             self._changed.notify_all()
 
     def _full(self, wait_s: float) -> ApiError:
+        self._turned_away = True
         return ApiError(
             429,
             f"More comments wait than can be judged in {self._deadline_s:g} s.",
@@ -329,29 +331,34 @@ class Desk:
         with self._changed:
             self._weight -= sum(waiting.weight for waiting in one.batch)
             self._untold += sum(weight for _, weight in told)
+            together, self._turned_away = not self._turned_away, False
             if weight := sum(waiting.weight for waiting in one.due):
                 self._pace.learn(weight, self._ended - max(before, one.began))
         if told:
-            self._tell(told)
+            self._tell(told, together=together)
 
-    def _tell(self, asks: deque[tuple[Ask, int]]) -> None:
-        """Answer one request at each turn of the loop, which looks at its sockets in between.
+    def _tell(self, asks: deque[tuple[Ask, int]], *, together: bool) -> None:
+        """Answer requests; while others are turned away, one at each turn of the loop.
 
-        All at once, a batch is some milliseconds of answers, and as many again of the requests
-        that there is room for then: who is refused meanwhile would wait for all of that.
+        It looks at its sockets in between. Together, a batch is some milliseconds of answers, and
+        as many again of the requests that there is room for then: who is turned away would wait
+        for all of that. Where nobody is, what is answered together asks again together, which is
+        a larger batch.
 
         Args:
             asks: and what there is room for when each is answered.
+            together: all of them at this turn.
         """
 
         def tell() -> None:
-            ask, weight = asks.popleft()
-            with self._changed:  # first: who is answered may ask again, and waits for nothing
-                self._untold -= weight
-            if not ask.answered.done():
-                ask.answered.set_result(ask.answers)
+            for _ in range(len(asks) if together else 1):
+                ask, weight = asks.popleft()
+                with self._changed:  # first: who is answered may ask again, and waits for nothing
+                    self._untold -= weight
+                if not ask.answered.done():
+                    ask.answered.set_result(ask.answers)
             if asks:
-                self._tell(asks)
+                self._tell(asks, together=together)
 
         with suppress(RuntimeError):  # the loop is closed: the server's time to drain is over
             asks[0][0].loop.call_soon_threadsafe(tell)

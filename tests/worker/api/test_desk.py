@@ -38,6 +38,7 @@ class Rooms:
         self.may = Event()
         self.may.set()
         self.entered = Event()
+        self.gates: dict[str, Event] = {}  # by the first text of the batch that waits for it
         self.fails = False
 
     def __call__(self, batch: Sequence[CommentEvent]) -> Begun[list[Answer]]:
@@ -48,7 +49,7 @@ class Rooms:
 
     def judged(self, batch: Sequence[CommentEvent]) -> list[Answer]:
         """Answer."""
-        self.may.wait(30)
+        self.gates.get(batch[0].text, self.may).wait(30)
         if self.fails:
             raise ScoringError("the device is gone")
         return [
@@ -129,9 +130,14 @@ def test_who_is_answered_waits_no_longer() -> None:
         assert asyncio.run(waits_s(desk)) == 0
 
 
-def test_of_a_batch_one_request_is_answered_at_each_turn_of_the_loop() -> None:
+@pytest.mark.parametrize("is_full", [False, True])
+def test_while_others_are_turned_away_one_request_is_answered_at_each_turn_of_the_loop(
+    is_full: bool,  # noqa: FBT001 - a case
+) -> None:
     """Else all that there is room for then comes at once, and who is refused waits behind it."""
     rooms, turn = Rooms(), 0
+    rooms.may.clear()
+    rooms.gates = {"a": Event(), "e": Event()}
 
     async def turning() -> None:
         nonlocal turn
@@ -144,26 +150,32 @@ def test_of_a_batch_one_request_is_answered_at_each_turn_of_the_loop() -> None:
         return turn, desk.waits_s
 
     async def ask(desk: Desk) -> list[tuple[int, float]]:
-        rooms.may.clear()
+        clock = asyncio.create_task(turning())
         first = asyncio.create_task(desk.judge(comments("first")))
         await until(rooms.entered.is_set)
-        four = [asyncio.create_task(answered(desk, text)) for text in "abcd"]
-        await until(lambda: len(desk._waiting) == 4)  # noqa: SLF001
-        clock = asyncio.create_task(turning())
+        asked = [asyncio.create_task(answered(desk, text)) for text in "abcdefgh"]
+        await until(lambda: len(desk._waiting) == len(asked))  # noqa: SLF001
         rooms.may.set()
-        found = await asyncio.gather(*four)
-        clock.cancel()
         await first
+        await until(lambda: len(rooms.batches) == 2)
+        asked += [asyncio.create_task(answered(desk, text)) for text in ("ijk" if is_full else "")]
+        await until(lambda: len(desk._waiting) == len(asked) - 4)  # noqa: SLF001
+        assert (desk.refusal() is not None) == is_full
+        rooms.gates["a"].set()
+        found = await asyncio.gather(*asked[:4])
+        rooms.gates["e"].set()
+        await asyncio.gather(*asked)
+        clock.cancel()
         return found
 
-    with desk_of(rooms, pace=0.001 / X) as (desk, _):
+    with desk_of(rooms, pace=1 / X) as (desk, _):  # a second each; 10 s may be waited for
+        desk._pace.learn = lambda *_: None  # type: ignore[method-assign]  # noqa: SLF001
         told = asyncio.run(ask(desk))
 
-    assert rooms.batches == [["first"], ["a", "b", "c", "d"]]
+    assert rooms.batches[:2] == [["first"], ["a", "b", "c", "d"]]
     turns_of, waits_s = zip(*told, strict=True)
-    assert len(set(turns_of)) == 4
-    assert sorted(waits_s, reverse=True) == list(waits_s)
-    assert waits_s[0] > waits_s[-1] == 0
+    assert len(set(turns_of)) == (4 if is_full else 1)
+    assert waits_s == pytest.approx((10, 9, 8, 7) if is_full else (4, 4, 4, 4))
 
 
 def test_what_waits_while_the_device_works_is_one_batch() -> None:
