@@ -256,7 +256,7 @@ class Routes:
         """
         if (name := JUDGING.get(scope["path"])) is None or scope["method"] != "POST":
             return None
-        if (refused := self._api.desk.let_in()) is None:
+        if not self._api.desk.is_filling:
             return None
         request = Request(scope)
         if "origin" in request.headers or (scope["path"] == SCORE and _is_lines(request)):
@@ -264,6 +264,8 @@ class Routes:
         try:
             self._keys.admit(_key_of(request))
         except ApiError:
+            return None
+        if (refused := self._api.desk.let_in()) is None:
             return None
         self._count(name, refused.code, 0.0)
         return self._error(refused)

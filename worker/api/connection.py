@@ -54,6 +54,7 @@ class Connection(HttpToolsProtocol):
         self._at_once = app.at_once if isinstance(app, AnswersAtOnce) else None
         self._too_late: TimerHandle | None = None
         self._is_in_headers = False
+        self._has_begun = False  # a request, in the packet that came last
         self._headers_bytes = 0  # that came of them so far, without their first packet
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn's
@@ -63,9 +64,9 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read; what is no request, such as the rest of one that was refused, keeps none open."""
-        was_in_headers = self._is_in_headers
+        self._has_begun = not self._is_in_headers
         super().data_received(data if self._answers() else without_upgrade(data))
-        if was_in_headers and self._is_in_headers:  # all of it, perhaps part of a single header
+        if not self._has_begun and self._is_in_headers:  # all of it, perhaps of a single header
             self._headers_bytes += len(data)
             if self._headers_bytes > MOST_HEADERS and not self.transport.is_closing():
                 self.send_400_response("")
@@ -75,7 +76,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Wait for the end of the headers, and not anew with each of them."""
         super().on_message_begin()
-        self._is_in_headers, self._headers_bytes = True, 0
+        self._is_in_headers, self._has_begun, self._headers_bytes = True, True, 0
         self._wait_no_more()
         self._wait(self.headers_s)
 
@@ -106,17 +107,20 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._unset_keepalive_if_required()  # of an answer at once to what came with this
         answer: Any = self._answer_at_once(cycle)
         if answer is None:
             super()._start_asgi_task(cycle, app)
             return
-        with suppress(StopIteration):  # its end: nothing in it waits while the client reads
+        with suppress(StopIteration):  # its end: nothing in it waits where all is written
             cycle.run_asgi(answer).send(None)
 
     def _answer_at_once(self, cycle: RequestResponseCycle) -> Response | None:
-        # A client that waits to be asked for its body may or may not send it after an answer; and
-        # of several that wait here, each would be answered within the end of the one before.
-        is_usual = not (cycle.waiting_for_100_continue or self.pipeline or self.flow.write_paused)
+        # A client that waits to be asked for its body may or may not send it after an answer; of
+        # several requests that wait here each would be answered within the end of the one before;
+        # and who does not read its answers must be waited for.
+        is_written = not self.transport.get_write_buffer_size()
+        is_usual = is_written and not (cycle.waiting_for_100_continue or self.pipeline)
         scope: Any = cycle.scope
         return self._at_once(scope) if is_usual and self._at_once else None
 

@@ -146,6 +146,7 @@ class Desk:
         self._rooms = rooms
         self._pulse = pulse
         self._deadline_s = settings.deadline_s
+        self._most_s = settings.deadline_s * SPARE  # that may be waited for
         self._batch = settings.batch
         self._pace = pace
         self._failed = failed
@@ -156,7 +157,7 @@ class Desk:
         self._numbers = count()
         self._weight = 0  # of all that waits or is on the device
         self._untold = 0  # of what is judged, too, and its client not yet told
-        self._usual = 0.0  # of a request
+        self._usual = 0.0  # of a request that is not patient
         self._expected = 0  # requests that were let in at this turn of the loop
         self._turned_away = False  # anybody, since the batch before was answered
         self._patient = 0  # comments that wait and are of patient requests
@@ -184,6 +185,11 @@ class Desk:
         weight = sum(map(self._pace.weight, texts))
         return self._pace.seconds(weight) <= self._deadline_s * (1 - SPARE)
 
+    @property
+    def is_filling(self) -> bool:
+        """Whether more waits than half of what may."""
+        return self.waits_s > self._most_s / 2
+
     def refusal(self) -> ApiError | None:
         """Say why a request that came now would be turned away whatever its comment is.
 
@@ -196,12 +202,13 @@ class Desk:
 
         Several come with one look at the sockets, and none of them waits here before it has had
         its turn: without a count of them, as many would be let in as come while there is room for
-        one. Called in the loop.
+        one. Some never come to wait, for an error of theirs: so the count says nothing until half
+        of what may wait does. Called in the loop.
 
         Returns:
             As `refusal`.
         """
-        refused = self._refusal(self._expected * self._usual)
+        refused = self._refusal(self._expected * self._usual if self.is_filling else 0.0)
         if refused is None:
             self._expected += 1
             asyncio.get_running_loop().call_soon(self._expect_no_more)
@@ -213,8 +220,7 @@ class Desk:
     def _refusal(self, more: float) -> ApiError | None:
         with self._changed:
             wait_s = self.waits_s
-            takes_s = self._pace.seconds(more)
-            if not self._patient and wait_s + takes_s > self._deadline_s * SPARE:
+            if not self._patient and wait_s + self._pace.seconds(more) > self._most_s:
                 return self._full(wait_s)
         return None
 
@@ -260,10 +266,11 @@ class Desk:
                 )
             in_turn = turns(monotonic(), each_s, within_s)
             wait_s = self._wait_s(in_turn[-1])
-            if wait_s > self._deadline_s * SPARE or (wait_s and wait_s + takes_s > within_s):
+            if wait_s > self._most_s or (wait_s and wait_s + takes_s > within_s):
                 raise self._full(wait_s)
             self._weight += sum(weights)
-            self._usual += LEARNED * (sum(weights) - self._usual)
+            if not ask.is_patient:
+                self._usual += LEARNED * (sum(weights) - self._usual)
             self._patient += ask.is_patient * len(comments)
             for turn, weight, comment in zip(in_turn, weights, comments, strict=True):
                 heappush(self._waiting, Waiting(turn, next(self._numbers), weight, comment, ask))

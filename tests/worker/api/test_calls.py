@@ -796,7 +796,11 @@ def test_over_capacity_all_else_goes_the_usual_way(
     app = make(keys=file, cors="https://a.example")
     monkeypatch.setattr(Desk, "waits_s", 99.0)
 
+    let_in: list[Desk] = []
+    monkeypatch.setattr(Desk, "let_in", let_in.append)
+
     assert at_once(app, scope_of(path, **({"query": {"key": "wave"}} | more))) is None
+    assert not let_in  # nor is any room kept for it: who has no key would keep out who has one
 
 
 def test_an_error_of_ours_is_counted_like_any_answer(

@@ -189,10 +189,11 @@ class AtOnce:
 
     def __init__(self) -> None:
         self.tasks: list[str] = []
+        self.headers: dict[str, str] = {}
 
     def at_once(self, scope: Any) -> Response | None:
         """Answer a POST."""
-        return Response("refused", 429) if scope["method"] == "POST" else None
+        return Response("refused", 429, self.headers) if scope["method"] == "POST" else None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer in a while."""
@@ -249,6 +250,57 @@ async def test_any_number_of_requests_that_come_together_are_answered_in_order()
     assert len(answers) == number + 2
     assert all(answer.endswith(b"answer") for answer in (answers[0], answers[-1]))
     assert app.tasks[0] == app.tasks[-1] == "GET"
+
+
+async def test_who_does_not_read_its_answers_gets_all_of_them_in_the_end() -> None:
+    """Where the buffer was full after its headers, an answer at once was dropped."""
+    app, number = AtOnce(), 4_000
+    app.headers = {"x": "y" * 2_000}
+    async with connected(app) as (reader, writer):
+        reader._transport.pause_reading()  # noqa: SLF001
+        for _ in range(number):
+            writer.write(POSTED + b"\r\nbody")
+            await asyncio.sleep(0)
+        writer.write(ASKED.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
+        reader._transport.resume_reading()  # noqa: SLF001
+        answers = (await closed(reader)).split(b"HTTP/1.1 ")[1:]
+
+    assert len(answers) == number + 1
+    assert all(answer.endswith((b"refused", b"answer")) for answer in answers)
+
+
+async def test_an_answer_at_once_closes_no_connection_on_which_another_is_awaited() -> None:
+    """The time that a connection may rest began with the first of two that came together."""
+    released = asyncio.Event()
+    slow = answering_after(released)
+    app = AtOnce()
+    app.__class__ = type("Slow", (AtOnce,), {"__call__": staticmethod(slow)})
+    async with connected(app) as (reader, writer), connected(AtOnce()) as (other, resting):
+        writer.write(POSTED + b"\r\nbody" + ASKED)
+        await reader.readuntil(b"refused")
+        resting.write(POSTED + b"\r\nbody")
+        assert b"refused" in await closed(other)  # so that the time to rest is over
+        released.set()
+
+        assert b"200 OK" in await reader.readuntil(b"answer")
+
+
+async def test_many_requests_in_one_packet_have_small_headers_all_the_same() -> None:
+    """A packet that begins and ends within headers was taken for headers alone."""
+    config = uvicorn.Config(answering, log_config=None, lifespan="off", interface="asgi3")
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(config, state, {}), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    writer.write(ASKED[:9])
+    while not any(each._is_in_headers for each in state.connections):  # type: ignore[union-attr]  # noqa: ASYNC110, SLF001 - there is no event of it
+        await asyncio.sleep(0)
+    (connection,) = state.connections
+    connection.data_received(ASKED[9:] + ASKED * (MOST_HEADERS // len(ASKED) + 2) + ASKED[:9])
+
+    assert (await reader.readuntil(b"answer")).startswith(b"HTTP/1.1 200 OK")
+    writer.close()
+    server.close()
 
 
 async def test_an_answer_that_fails_is_an_error_of_the_server() -> None:

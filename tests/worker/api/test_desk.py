@@ -325,19 +325,39 @@ def test_no_more_requests_are_let_in_at_one_turn_than_there_is_room_for() -> Non
     """They come with one look at the sockets, before any of them waits."""
 
     async def let_in(desk: Desk) -> list[list[bool]]:
+        await desk.judge(comments("x" * 4_000), deadline_s=99)  # has time, and says nothing
         for _ in range(200):  # so that it knows what requests weigh
             await desk.judge(comments("x"))
-        found = []
+        found = [[desk.let_in() is None for _ in range(9)]]
+        await asyncio.sleep(0)
+        rooms.may.clear()
+        two = [asyncio.create_task(desk.judge(comments("x"))) for _ in range(2)]
+        await until(lambda: desk.waits_s > 5)
         for _ in range(2):
-            found.append([desk.let_in() is None for _ in range(5)])
+            found.append([desk.let_in() is None for _ in range(4)])
             await asyncio.sleep(0)
+        rooms.may.set()
+        await asyncio.gather(*two)
         return found
 
-    with desk_of(Rooms(), pace=3 / X) as (desk, _):  # three seconds each; 10 s may be waited for
+    rooms = Rooms()
+    with desk_of(rooms, pace=3 / X) as (desk, _):  # three seconds each; 10 s may be waited for
         desk._pace.learn = lambda *_: None  # type: ignore[method-assign]  # noqa: SLF001
-        found = asyncio.run(let_in(desk))
+        idle, *filling = asyncio.run(let_in(desk))
 
-    assert found == [[True, True, True, True, False]] * 2
+    assert idle == [True] * 9  # they may all be refused for another reason
+    assert filling == [[True, True, False, False]] * 2
+
+
+def test_only_requests_without_time_say_what_is_usual() -> None:
+    """After lines with long comments an idle desk would refuse short ones that come together."""
+
+    async def ask(desk: Desk) -> None:
+        await desk.judge(comments("x" * 4_000), deadline_s=99)
+
+    with desk_of(Rooms()) as (desk, _):
+        asyncio.run(ask(desk))
+        assert desk._usual == 0  # noqa: SLF001
 
 
 def test_whoever_has_time_turns_nobody_away_who_has_none() -> None:
