@@ -251,12 +251,12 @@ class Routes:
     def at_once(self, scope: Scope) -> Response | None:
         """Answer a request, before anything is begun for it, that would be refused anyway.
 
-        That is for want of room. Who has no key, or comes from a page whose browser asks for CORS,
-        is answered in the usual way; None says so.
+        That is for want of room. Who has no key, sends lines, or comes from a page whose browser
+        asks for CORS, is answered in the usual way; None says so.
         """
         if (name := JUDGING.get(scope["path"])) is None or scope["method"] != "POST":
             return None
-        if not self._api.desk.is_filling:
+        if not self._api.desk.is_filling:  # before a header is read: each request comes by here
             return None
         request = Request(scope)
         if "origin" in request.headers or (scope["path"] == SCORE and _is_lines(request)):

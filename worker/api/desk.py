@@ -32,7 +32,7 @@ from worker.settings import ApiSettings
 TURN_S: Final = 1.0  # an idle thread still turns, and says so
 LOOK_S: Final = 0.001  # between two looks at what is on the device, where nothing else waits
 NO_ANSWERS: Final[Begun[list[Answer]]] = Begun(lambda: True, list)
-LEARNED: Final = 0.05  # of what a request weighs, when it is another weight than usual
+LEARNED: Final = 0.05  # of the difference, when a request weighs more or less than is usual
 SPARE: Final = 0.5  # of the deadline may be spent on waiting; the other half is for the work
 
 # Comments of a site differ in length by a hundred times. These three were found by simulation of

@@ -18,6 +18,7 @@ from schemas.errors import SettingsError
 from schemas.labels import LABELS
 from worker.api.api import Api, refuse_scale
 from worker.api.application import ANALYZE, SUGGEST, Application
+from worker.api.connection import AnswersAtOnce
 from worker.api.desk import Desk
 from worker.api.errors import ApiError
 from worker.api.language import LanguageDetector
@@ -762,6 +763,7 @@ def test_over_capacity_a_refusal_at_once_is_that_of_the_call(
     file.write_text(f"site {sha256(b'wave').hexdigest()}\n")
     app, query = make(keys=file), {"key": "wave"}
     scope = scope_of(path, query=query)
+    assert isinstance(app, AnswersAtOnce)  # as a connection sees it
     assert at_once(app, scope) is None
     monkeypatch.setattr(Desk, "waits_s", 99.0)
 
